@@ -1,0 +1,29 @@
+#pragma once
+
+#include <chrono>
+
+namespace devid {
+
+/// Seconds since the epoch, UTC.
+using Time = std::chrono::sys_seconds;
+using Seconds = std::chrono::seconds;
+
+/// Where the time comes from. Everything that decides by time is given one: tests turn it by hand.
+class Clock {
+ public:
+  Clock() = default;
+  Clock(const Clock&) = delete;
+  Clock& operator=(const Clock&) = delete;
+  Clock(Clock&&) = delete;
+  Clock& operator=(Clock&&) = delete;
+  virtual ~Clock() = default;
+  [[nodiscard]] virtual Time now() const = 0;
+};
+
+/// The system's real-time clock.
+class SystemClock final : public Clock {
+ public:
+  [[nodiscard]] Time now() const override;
+};
+
+}  // namespace devid

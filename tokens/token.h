@@ -1,0 +1,96 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "tokens/key.h"
+
+namespace devid {
+
+/// What a new key shall be. `label` is for people who look into the token ("devid:gateway:3"); tokens that keep no
+/// labels ignore it.
+struct KeySpec {
+  KeyAlgorithm algorithm = KeyAlgorithm::ec_p256;
+  std::string label;
+};
+
+/// A private key inside a token. The key itself cannot be read, by anyone.
+/// A key must not outlive its token. Not thread-safe: call from the worker thread only.
+class PrivateKey {
+ public:
+  PrivateKey() = default;
+  PrivateKey(const PrivateKey&) = delete;
+  PrivateKey& operator=(const PrivateKey&) = delete;
+  PrivateKey(PrivateKey&&) = delete;
+  PrivateKey& operator=(PrivateKey&&) = delete;
+  virtual ~PrivateKey() = default;
+
+  [[nodiscard]] virtual const PublicKey& public_key() const = 0;
+
+  /// The token's own form of the key, to be kept as token-key.pem: a TSS2 PEM ("-----BEGIN TSS2 PRIVATE KEY-----"), or
+  /// a PKCS#11 URI in PEM. It holds nothing that is of use without the token. Empty for a key that is known by a
+  /// handle.
+  [[nodiscard]] virtual std::string pem() const = 0;
+
+  /// Signs a digest of exactly digest_size(scheme.digest) bytes.
+  /// Returns raw r‖s for EC, each as long as the curve's order (64 bytes for P-256, 96 for P-384); for RSA an octet
+  /// string as long as the modulus. Never signs with another key than public_key(), also after the token was replaced.
+  /// Errors: token_unreachable, token_not_ready, token_locked_out, token_auth_failed, token_no_such_key,
+  /// token_wrong_key, token_unsupported (the scheme does not fit the key), usage (the digest has a wrong length).
+  virtual Result<Bytes> sign(BytesView digest, SignatureScheme scheme) = 0;
+};
+
+/// One key that a token lists. `location` is what Token::open_key_at takes.
+struct KeyListing {
+  std::string location;
+  PublicKey public_key;
+};
+
+/// What a token says of itself, for people and for ListTokens.
+struct TokenDescription {
+  std::string name;          ///< "tpm"
+  std::string kind;          ///< "tpm2"
+  std::string manufacturer;  ///< as the hardware says it, may be empty; untrusted text
+  std::string location;      ///< how it is reached: "device:/dev/tpmrm0"
+};
+
+/// A place that makes and keeps private keys. Keys never leave it.
+/// Not thread-safe: call from the worker thread only.
+class Token {
+ public:
+  Token() = default;
+  Token(const Token&) = delete;
+  Token& operator=(const Token&) = delete;
+  Token(Token&&) = delete;
+  Token& operator=(Token&&) = delete;
+  virtual ~Token() = default;
+
+  /// The name that profiles use, and how it is reached. Does not touch the hardware.
+  [[nodiscard]] virtual TokenDescription description() const = 0;
+
+  /// Creates a key. On any error nothing is left behind in the token.
+  virtual Result<std::unique_ptr<PrivateKey>> create_key(const KeySpec& spec) = 0;
+
+  /// Opens a key by what PrivateKey::pem() once returned. The bytes are untrusted: they are checked, and a key of
+  /// another token is token_wrong_key, at the latest when it signs. May leave the hardware alone until then.
+  virtual Result<std::unique_ptr<PrivateKey>> open_key(std::string_view pem) = 0;
+
+  /// Opens a key that was there before devid: "handle:0x81020000" on a TPM. It must be able to sign.
+  virtual Result<std::unique_ptr<PrivateKey>> open_key_at(std::string_view location) = 0;
+
+  /// Reads a certificate that the manufacturer left in the token: "nv:0x01c90200" on a TPM. Returns what is stored
+  /// there, unparsed: DER or PEM, maybe padded; at most 16 KiB.
+  virtual Result<Bytes> read_certificate(std::string_view location) = 0;
+
+  /// Destroys a key by what PrivateKey::pem() once returned. A key that is no longer there is no error.
+  /// Never destroys a key that devid did not make.
+  virtual Result<> destroy_key(std::string_view pem) = 0;
+
+  /// The keys that are in the token for good, in the order of their locations.
+  virtual Result<std::vector<KeyListing>> list_keys() = 0;
+};
+
+}  // namespace devid
