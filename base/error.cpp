@@ -10,6 +10,7 @@ constexpr std::array names = std::to_array<std::pair<Errc, std::string_view>>({
     {Errc::usage, "Usage"},
     {Errc::no_such_identity, "NoSuchIdentity"},
     {Errc::no_such_job, "NoSuchJob"},
+    {Errc::wrong_state, "WrongState"},
     {Errc::not_authorized, "NotAuthorized"},
     {Errc::config_missing, "ConfigMissing"},
     {Errc::config_syntax, "ConfigSyntax"},

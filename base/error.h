@@ -16,6 +16,7 @@ enum class Errc {
   usage,  ///< an argument is wrong
   no_such_identity,
   no_such_job,
+  wrong_state,  ///< not now: renewing what is not enrolled, enrolling what is
   not_authorized,
   config_missing,  ///< a configured file does not exist or cannot be read
   config_syntax,   ///< not TOML
