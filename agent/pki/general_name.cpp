@@ -1,0 +1,65 @@
+#include "agent/pki/general_name.h"
+
+#include <arpa/inet.h>
+#include <openssl/err.h>
+
+#include <array>
+
+#include "base/openssl.h"
+
+namespace devid::pki {
+namespace {
+
+std::string_view octets_of(const ASN1_STRING* string) {
+  const int size = ASN1_STRING_length(string);
+  return as_text(std::as_bytes(std::span(ASN1_STRING_get0_data(string), static_cast<std::size_t>(size))));
+}
+
+std::string oid_text(const ASN1_OBJECT* object) {
+  std::array<char, 128> text{};
+  const int size = OBJ_obj2txt(text.data(), static_cast<int>(text.size()), object, 1);
+  return size > 0 ? printable(text.data()) : "unreadable";
+}
+
+std::string directory_name_text(const X509_NAME* name) {
+  const Bio bio(BIO_new(BIO_s_mem()));
+  if (X509_NAME_print_ex(bio.get(), name, 0, XN_FLAG_RFC2253) < 0) return "unreadable";
+  return printable(as_text(bio_bytes(bio.get())));
+}
+
+}  // namespace
+
+std::optional<std::string> utf8(const ASN1_STRING* string) {
+  unsigned char* data = nullptr;
+  const int size = ASN1_STRING_to_UTF8(&data, string);
+  if (size < 0) {
+    ERR_clear_error();
+    return std::nullopt;
+  }
+  std::string text(as_text(std::as_bytes(std::span(data, static_cast<std::size_t>(size)))));
+  OPENSSL_free(data);
+  return text;
+}
+
+std::string address_text(const ASN1_OCTET_STRING* octets) {
+  const int size = ASN1_STRING_length(octets);
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  if (size != 4 && size != 16) return "unreadable";
+  inet_ntop(size == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(octets), text.data(), text.size());
+  return text.data();
+}
+
+std::string general_name_text(const GENERAL_NAME& name) {
+  switch (name.type) {
+    case GEN_DNS: return "DNS:" + printable(octets_of(name.d.dNSName));
+    case GEN_IPADD: return "IP:" + address_text(name.d.iPAddress);
+    case GEN_URI: return "URI:" + printable(octets_of(name.d.uniformResourceIdentifier));
+    case GEN_EMAIL: return "email:" + printable(octets_of(name.d.rfc822Name));
+    case GEN_DIRNAME: return "dirName:" + directory_name_text(name.d.directoryName);
+    case GEN_RID: return "RID:" + oid_text(name.d.registeredID);
+    case GEN_OTHERNAME: return "otherName:" + oid_text(name.d.otherName->type_id);
+    default: return "unknown";
+  }
+}
+
+}  // namespace devid::pki
