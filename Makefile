@@ -1,0 +1,55 @@
+# The project's commands, one word each. Everything they make is under build/.
+# Without a word: this list.
+
+SHELL := /bin/bash -o pipefail
+MAKEFLAGS += --no-print-directory
+JOBS ?= $(shell nproc)
+# In CI a warning is an error.
+PRESET := $(if $(CI),ci,dev)
+BUILD := build/dev
+
+help: ## shows this list
+	@sed -n 's/^\([a-z -]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
+
+demo: build ## watch a device enroll and renew: simulated TPM, real EST server, on loopback only
+	@tests/demo/demo $(BUILD)
+
+test: build ## runs every test there is
+	@ctest --test-dir $(BUILD) --output-on-failure --no-tests=error --parallel $(JOBS)
+
+build: dependencies ## builds everything into build/dev
+	@cmake --preset $(PRESET) --log-level=WARNING >/dev/null
+	@cmake --build --preset $(PRESET) --parallel $(JOBS)
+
+lint: dependencies ## checks format, code, scripts, D-Bus XML and man pages
+	@cmake --preset $(PRESET) --log-level=WARNING >/dev/null
+	@JOBS=$(JOBS) .ci/lint $(BUILD)
+
+asan-ubsan tsan: dependencies ## every test under AddressSanitizer and UBSan, or under ThreadSanitizer
+	@cmake --preset $@ --log-level=WARNING >/dev/null
+	@cmake --build --preset $@ --parallel $(JOBS)
+	@ctest --test-dir build/$@ --output-on-failure --no-tests=error --parallel $(JOBS)
+
+coverage: dependencies ## every test, then build/coverage/index.html
+	@cmake --preset $@ --log-level=WARNING >/dev/null
+	@cmake --build --preset $@ --parallel $(JOBS)
+	@find build/coverage -name '*.gcda' -delete
+	@ctest --test-dir build/coverage --output-on-failure --no-tests=error --parallel $(JOBS)
+	@gcovr --root . --filter '(base|tokens|agent|dbus)/' --html-details build/coverage/index.html --print-summary build/coverage
+
+package: dependencies ## the Debian package, into build/package
+	@rm -rf build/package && mkdir -p build/package/devid
+	@tar --create --exclude=./build --exclude=./.git . | tar --extract --directory build/package/devid
+	@mv build/package/devid/packaging/debian build/package/devid/debian
+	@cd build/package/devid && DEB_BUILD_OPTIONS="parallel=$(JOBS)" dpkg-buildpackage --build=binary --no-sign \
+	  >../build.log 2>&1 || { tail --lines=40 ../build.log; exit 1; }
+	@lintian --fail-on error build/package/*.changes
+	@ls build/package/*.deb
+
+clean: ## removes build/
+	rm -rf build
+
+dependencies:
+	@packaging/install-build-dependencies
+
+.PHONY: help demo test build lint asan-ubsan tsan coverage package clean dependencies
