@@ -28,7 +28,7 @@ void append(std::string& list, std::string_view item) {
 }
 
 std::string line(std::string_view label, std::string_view value) {
-  return value.empty() ? std::string{} : fmt::format("{:<14}{}\n", fmt::format("{}:", label), value);
+  return value.empty() ? std::string{} : fmt::format("{:<16}{}\n", fmt::format("{}:", label), value);
 }
 
 std::string moment(Time time) {
