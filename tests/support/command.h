@@ -3,7 +3,6 @@
 #include <chrono>
 #include <filesystem>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace devid::test {
@@ -28,9 +27,6 @@ struct Outcome {
 
 /// Runs a command in a process group of its own and waits for it; after the time-out the group is killed.
 Outcome run(const CommandSpec& spec);
-
-/// A command without input, in our directory.
-inline Outcome run(std::vector<std::string> argv) { return run(CommandSpec{.argv = std::move(argv)}); }
 
 /// The standard output of a command that must succeed. Throws std::runtime_error with what it said otherwise.
 std::string output_of(const CommandSpec& spec);
