@@ -202,16 +202,18 @@ TEST(APublicKey, WithACompressedPointComesOutUncompressed) {
   EXPECT_EQ(public_key_of(key.get()).value(), *known);
 }
 
+void expect_unsupported(EVP_PKEY* key) {
+  const auto refused = public_key_of(key);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::token_unsupported);
+  EXPECT_FALSE(refused.error().hint.empty());
+}
+
 TEST(APublicKey, OfAnAlgorithmThatDevidDoesNotUseIsRefused) {
-  const Pkey keys[] = {ec_key("P-521"), Pkey(EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519")), rsa_key(1024)};
-  for (const Pkey& key : keys) {
-    ASSERT_TRUE(key);
-    const auto refused = public_key_of(key.get());
-    ASSERT_FALSE(refused);
-    EXPECT_EQ(refused.error().code, Errc::token_unsupported);
-    EXPECT_FALSE(refused.error().hint.empty());
-  }
-  EXPECT_EQ(public_key_of(nullptr).error().code, Errc::token_unsupported);
+  expect_unsupported(ec_key("P-521").get());
+  expect_unsupported(Pkey(EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519")).get());
+  expect_unsupported(rsa_key(1024).get());
+  expect_unsupported(nullptr);
 }
 
 TEST(APublicKey, OfAnRsaModulusOfAnotherLengthOrABadExponentIsRefused) {

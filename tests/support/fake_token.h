@@ -1,0 +1,85 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/openssl.h"
+#include "tokens/token.h"
+
+namespace devid::test {
+
+enum class Operation { create_key, open_key, open_key_at, read_certificate, destroy_key, list_keys, sign };
+
+/// What a fake token keeps when the process that uses it ends: keys in memory, certificates from the factory, the one
+/// failure knob, and counters. Several FakeTokens, one after the other, may share it. Not thread-safe.
+class FakeHardware {
+ public:
+  FakeHardware();
+
+  /// Puts a key there as the factory would, in place of what was at that location. Locations are "fake:NAME".
+  PublicKey put_key(const std::string& location, KeyAlgorithm algorithm);
+  /// What read_certificate will return for that location.
+  void put_certificate(const std::string& location, Bytes certificate);
+
+  /// From now on every operation fails and changes nothing.
+  void fail_all(Error error);
+  /// The nth operation from now fails and changes nothing, 1 is the next; those around it work.
+  void fail_nth(unsigned nth, Error error);
+  /// Forgets what fail_all and fail_nth said.
+  void recover();
+
+  /// How many operations were asked for, failed ones among them.
+  [[nodiscard]] unsigned count(Operation operation) const;
+  [[nodiscard]] unsigned operations() const;
+  /// How many keys are there that create_key made: shows what was left behind.
+  [[nodiscard]] std::size_t made_keys() const { return made_.size(); }
+  [[nodiscard]] std::size_t factory_keys() const { return factory_.size(); }
+
+ private:
+  friend class FakeToken;
+  friend class FakeKey;
+  struct StoredKey {
+    Pkey key;
+    PublicKey public_key;
+  };
+  using Keys = std::map<std::string, StoredKey, std::less<>>;
+
+  /// Counts an operation, and lets it fail if the knob says so.
+  Result<> begin(Operation operation);
+
+  std::string serial_;
+  unsigned next_number_ = 1;
+  Keys made_;     ///< by what the PEM holds
+  Keys factory_;  ///< by location
+  std::map<std::string, Bytes, std::less<>> certificates_;
+  std::array<unsigned, 7> counts_{};
+  std::optional<Error> failure_;
+  unsigned fails_in_ = 0;  ///< operations until the failure; 0: all of them
+};
+
+/// A Token in memory. pem() holds an identifier and nothing else ("-----BEGIN FAKE TOKEN KEY-----").
+class FakeToken final : public Token {
+ public:
+  explicit FakeToken(FakeHardware& hardware, std::string name = "fake");
+
+  [[nodiscard]] TokenDescription description() const override;
+  Result<std::unique_ptr<PrivateKey>> create_key(const KeySpec& spec) override;
+  Result<std::unique_ptr<PrivateKey>> open_key(std::string_view pem) override;
+  Result<std::unique_ptr<PrivateKey>> open_key_at(std::string_view location) override;
+  Result<Bytes> read_certificate(std::string_view location) override;
+  Result<> destroy_key(std::string_view pem) override;
+  Result<std::vector<KeyListing>> list_keys() override;
+
+ private:
+  FakeHardware& hardware_;
+  std::string name_;
+};
+
+}  // namespace devid::test
