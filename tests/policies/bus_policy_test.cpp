@@ -1,22 +1,43 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <pwd.h>
-#include <stdlib.h>
 #include <unistd.h>
 
-#include <filesystem>
 #include <fstream>
 #include <sstream>
 
 #include "tests/support/command.h"
+#include "tests/support/temporary_directory.h"
 
 namespace devid::test {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr std::string_view manager = "/org/devid1";
 constexpr std::string_view identity = "/org/devid1/identity/gateway";
+
+/// What a system bus is by default, and the policy; {0} is a directory.
+constexpr const char* bus_configuration =
+    R"(<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <listen>unix:tmpdir={0}</listen>
+  <servicedir>{0}</servicedir>
+  <policy context="default">
+    <allow user="*"/>
+    <deny own="*"/>
+    <deny send_type="method_call"/>
+    <allow send_type="signal"/>
+    <allow send_requested_reply="true" send_type="method_return"/>
+    <allow send_requested_reply="true" send_type="error"/>
+    <allow receive_type="method_call"/>
+    <allow receive_type="method_return"/>
+    <allow receive_type="error"/>
+    <allow receive_type="signal"/>
+    <allow send_destination="org.freedesktop.DBus"/>
+  </policy>
+  <include>policy.conf</include>
+</busconfig>
+)";
 
 /// Asks a real bus daemon with policies/org.devid1.conf. There is one user in a test, so that the policy's users are
 /// renamed: who calls is `caller`, the others become somebody else. The name has an activation file that fails: a call
@@ -26,15 +47,9 @@ class TheBusPolicy : public testing::Test {
   enum class Caller { anybody, devid, root };
 
   TheBusPolicy() {
-    std::string name = fs::temp_directory_path() / "devid-policy-XXXXXX";
-    directory_ = mkdtemp(name.data());
-    std::ofstream(directory_ / "org.devid1.service") << "[D-BUS Service]\nName=org.devid1\nExec=/bin/false\n";
+    write("org.devid1.service", "[D-BUS Service]\nName=org.devid1\nExec=/bin/false\n");
+    write("bus.conf", fmt::format(bus_configuration, directory_.path().string()));
   }
-  ~TheBusPolicy() override { fs::remove_all(directory_); }
-  TheBusPolicy(const TheBusPolicy&) = delete;
-  TheBusPolicy& operator=(const TheBusPolicy&) = delete;
-  TheBusPolicy(TheBusPolicy&&) = delete;
-  TheBusPolicy& operator=(TheBusPolicy&&) = delete;
 
   /// What dbus-send printed.
   [[nodiscard]] std::string call(Caller caller, std::string_view path, std::string_view interface,
@@ -58,31 +73,8 @@ class TheBusPolicy : public testing::Test {
 
  private:
   [[nodiscard]] std::string on_bus(Caller caller, const std::vector<std::string>& command) const {
-    std::ofstream(directory_ / "bus.conf") << fmt::format(
-        R"(<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig>
-  <listen>unix:tmpdir={0}</listen>
-  <servicedir>{0}</servicedir>
-  <policy context="default">
-    <allow user="*"/>
-    <deny own="*"/>
-    <deny send_type="method_call"/>
-    <allow send_type="signal"/>
-    <allow send_requested_reply="true" send_type="method_return"/>
-    <allow send_requested_reply="true" send_type="error"/>
-    <allow receive_type="method_call"/>
-    <allow receive_type="method_return"/>
-    <allow receive_type="error"/>
-    <allow receive_type="signal"/>
-    <allow send_destination="org.freedesktop.DBus"/>
-  </policy>
-  <include>policy.conf</include>
-</busconfig>
-)",
-        directory_.string());
-    std::ofstream(directory_ / "policy.conf") << policy_for(caller);
-    std::vector<std::string> words = {"dbus-run-session", "--config-file", directory_ / "bus.conf", "--"};
+    write("policy.conf", policy_for(caller));
+    std::vector<std::string> words = {"dbus-run-session", "--config-file", directory_.path() / "bus.conf", "--"};
     words.insert(words.end(), command.begin(), command.end());
     return "\n" + run(words).output;  // so that every line begins after a line feed
   }
@@ -105,7 +97,9 @@ class TheBusPolicy : public testing::Test {
     return text.replace(at, what.size(), fmt::format("user='{}'", user));
   }
 
-  fs::path directory_;
+  void write(std::string_view name, std::string_view text) const { std::ofstream(directory_.path() / name) << text; }
+
+  TemporaryDirectory directory_;
 };
 
 TEST_F(TheBusPolicy, LetsEverybodyRead) {

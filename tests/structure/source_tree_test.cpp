@@ -2,11 +2,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <fstream>
 
 #include "base/error.h"
+#include "tests/support/temporary_directory.h"
 
 namespace devid::test {
 namespace {
@@ -31,25 +31,15 @@ class ATree : public testing::Test {
     write("tokens/tpm/tpm.cpp",
           "#include <tss2/tss2_esys.h>\n#include \"base/bytes.h\"\n#include \"tokens/token.h\"\n");
   }
-  ~ATree() override { fs::remove_all(root_); }
-  ATree(const ATree&) = delete;
-  ATree& operator=(const ATree&) = delete;
-  ATree(ATree&&) = delete;
-  ATree& operator=(ATree&&) = delete;
 
   void write(const fs::path& name, std::string_view text) const {
-    fs::create_directories((root_ / name).parent_path());
-    std::ofstream(root_ / name) << text;
+    fs::create_directories((root_.path() / name).parent_path());
+    std::ofstream(root_.path() / name) << text;
   }
-  [[nodiscard]] std::vector<std::string> broken() const { return broken_rules(root_); }
+  [[nodiscard]] std::vector<std::string> broken() const { return broken_rules(root_.path()); }
 
  private:
-  static fs::path make_directory() {
-    std::string name = fs::temp_directory_path() / "devid-tree-XXXXXX";
-    if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp");
-    return name;
-  }
-  fs::path root_ = make_directory();
+  TemporaryDirectory root_;
 };
 
 TEST_F(ATree, BreaksNoRuleAsItIs) { EXPECT_THAT(broken(), IsEmpty()); }
