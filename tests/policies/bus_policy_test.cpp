@@ -76,7 +76,8 @@ class TheBusPolicy : public testing::Test {
     write("policy.conf", policy_for(caller));
     std::vector<std::string> words = {"dbus-run-session", "--config-file", directory_.path() / "bus.conf", "--"};
     words.insert(words.end(), command.begin(), command.end());
-    return "\n" + run(words).output;  // so that every line begins after a line feed
+    const auto outcome = run({.argv = words});
+    return "\n" + outcome.output + "\n" + outcome.errors;  // every line begins after a line feed
   }
 
   static std::string policy_for(Caller caller) {
