@@ -1,61 +1,19 @@
 #pragma once
 
-#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "agent/configuration.h"
 #include "agent/identity/status.h"
+#include "agent/job.h"
 #include "base/clock.h"
 #include "base/result.h"
 #include "tokens/token.h"
 
 namespace devid {
-
-/// Where everything is. Tests and the demo point it at a directory of their own.
-struct Paths {
-  std::filesystem::path configuration = "/etc/devid";  ///< devid.toml and identities.d
-  std::filesystem::path vendor_configuration =
-      "/usr/lib/devid";  ///< identities.d; the same file name under `configuration` wins
-  std::filesystem::path state = "/var/lib/devid";
-};
-
-/// The global configuration, devid.toml(5).
-struct Configuration {
-  std::string tcti = "device:/dev/tpmrm0";  ///< [tpm] tcti
-  bool operator==(const Configuration&) const = default;
-};
-
-enum class JobKind { enroll, renew };
-/// "enroll", "renew".
-std::string_view job_kind_name(JobKind kind);
-
-enum class Phase { connecting, ca_certificates, creating_key, requesting, pending, verifying, installing, notifying };
-/// "connecting", "ca-certificates", "creating-key", …: the D-Bus property Phase.
-std::string_view phase_name(Phase phase);
-
-struct JobOptions {
-  bool force = false;  ///< drop a pending request; enroll although a valid credential is there
-};
-
-/// Who watches a job. Called on the worker thread.
-class JobObserver {
- public:
-  JobObserver() = default;
-  JobObserver(const JobObserver&) = delete;
-  JobObserver& operator=(const JobObserver&) = delete;
-  JobObserver(JobObserver&&) = delete;
-  JobObserver& operator=(JobObserver&&) = delete;
-  virtual ~JobObserver() = default;
-  virtual void entered(Phase phase) = 0;
-  /// Asked at every point where a job can stop without harm.
-  [[nodiscard]] virtual bool cancelled() const = 0;
-};
-
-/// How a job ended when it did not fail.
-enum class JobResult { done, pending };
 
 using Tokens = std::map<std::string, std::unique_ptr<Token>, std::less<>>;
 /// Makes the tokens that a configuration names. Called on the worker thread; must not touch the hardware.

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "agent/identity/profile.h"
+#include "base/error.h"
+
+namespace devid::identity {
+
+/// Numbers from [0, 1): what decides where in its range a wait falls. Injected, so that tests choose.
+using Random = std::function<double()>;
+
+/// How long to wait after the given number of failures in a row (at least 1): exponential back-off with full jitter,
+/// uniform in [minimum, min(maximum, minimum * 2^failures)]. Devices that failed together do not come back together.
+Seconds backoff(std::uint32_t failures, const RetryPolicy& policy, const Random& random);
+
+/// How long to wait after this failure, the given number in a row. What somebody has to put right is looked at again
+/// after the longest waits, [maximum/2, maximum], however few the failures. Never sooner than error.retry_after, of
+/// which at most 30 days count.
+Seconds wait_after_failure(const Error& error, std::uint32_t failures, const RetryPolicy& policy, const Random& random);
+
+/// How long to wait before a pending request is presented again: what the server said, at most 30 days, or the
+/// back-off if it said nothing (0).
+Seconds wait_while_pending(Seconds retry_after, std::uint32_t polls, const RetryPolicy& policy, const Random& random);
+
+}  // namespace devid::identity

@@ -1,0 +1,148 @@
+#include "agent/identity/next_step.h"
+
+#include <fmt/chrono.h>
+
+#include <algorithm>
+
+namespace devid::identity {
+namespace {
+
+bool is_alive(const Situation& situation, Time now) {
+  return situation.credential && now <= situation.credential->not_after;
+}
+
+/// An attempt that lies in the future means that the clock was turned back: what was reckoned from it, maybe years
+/// ahead, does not count.
+bool clock_was_turned_back(const Record& record, Time now) { return record.last_attempt && *record.last_attempt > now; }
+
+/// When the certificate of `current` is to be renewed. A CA may issue certificates whose renewal time is over already;
+/// these are renewed after half of what is left, or devid would renew without end.
+RenewalTime renewal_of_current(const Situation& situation, const Profile& profile) {
+  RenewalTime renewal = renewal_time(*situation.credential, profile.renew_at);
+  const Time end = situation.credential->not_after;
+  if (const auto issued = situation.record.last_success; issued && renewal.at <= *issued && *issued < end)
+    renewal.at = *issued + (end - *issued) / 2;
+  return renewal;
+}
+
+Time due_time(const Situation& situation, const Profile& profile, Time now) {
+  const Time at_once = std::min(situation.known_since, now);
+  const Record& record = situation.record;
+  if (record.attempts > 0 || situation.request)
+    return clock_was_turned_back(record, now) ? at_once : record.next_attempt.value_or(at_once);
+  return situation.credential ? renewal_of_current(situation, profile).at : at_once;
+}
+
+std::string text(Time time) { return fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", time); }
+
+std::string next(std::string_view doing, Time due, Time now) {
+  return due <= now ? fmt::format("{} at the next run", doing) : fmt::format("{} at {}", doing, text(due));
+}
+
+/// What there is to say about the credential alone.
+std::string credential_text(const Situation& situation, Time now) {
+  if (!situation.credential) return "not enrolled";
+  if (now > situation.credential->not_after) return "expired on " + text(situation.credential->not_after);
+  if (now < situation.credential->not_before)
+    return "not valid before " + text(situation.credential->not_before) + ": check the clock of this device";
+  return "valid until " + text(situation.credential->not_after);
+}
+
+/// A failure that only somebody can put right.
+bool needs_operator(const Record& record) {
+  return record.attempts > 0 && record.last_error && record.last_error->retry != Retry::later;
+}
+
+std::string with_hint(const Error& error) {
+  return error.hint.empty() ? error.sentence() : fmt::format("{}; {}", error.sentence(), printable(error.hint));
+}
+
+State state_while_running(JobKind kind) { return kind == JobKind::renew ? State::renewing : State::enrolling; }
+
+/// What went wrong last, as the end of a sentence.
+std::string last_failure(const Record& record) {
+  return record.last_error ? record.last_error->sentence() : "it was cut short";
+}
+
+Assessment assess_failed(const Situation& situation, Time now, Time due) {
+  const std::string credential = credential_text(situation, now);
+  if (needs_operator(situation.record)) {
+    return {State::blocked,
+            fmt::format("{}; needs the operator: {}; {}", credential, with_hint(*situation.record.last_error),
+                        next("looks again", due, now)),
+            due};
+  }
+  const bool alive = is_alive(situation, now);
+  const State state = alive ? State::degraded : situation.credential ? State::expired : State::unenrolled;
+  return {state,
+          fmt::format("{}; the last {} failed: {}; {}", credential, alive ? "renewal" : "enrollment",
+                      last_failure(situation.record), next("tries again", due, now)),
+          due};
+}
+
+Assessment assess_pending(const Situation& situation, Time now, Time due) {
+  std::string reason = fmt::format("{}; the CA has accepted the request on {} and has not issued yet",
+                                   credential_text(situation, now), text(*situation.record.pending_since));
+  if (situation.record.attempts > 0) reason += "; asking again failed: " + last_failure(situation.record);
+  return {is_alive(situation, now) ? State::renewing : State::pending, reason + "; " + next("asks again", due, now),
+          due};
+}
+
+Assessment assess_untroubled(const Situation& situation, const Profile& profile, Time now, Time due) {
+  const std::string credential = credential_text(situation, now);
+  if (!situation.credential) return {State::unenrolled, credential + "; " + next("enrolls", due, now), due};
+  if (!is_alive(situation, now))
+    return {State::expired, credential + "; " + next("enrolls again with the IDevID", due, now), due};
+  std::string reason = credential + "; " + next("renews", due, now);
+  if (renewal_time(*situation.credential, profile.renew_at).clamped)
+    reason += ", after half of the lifetime, because renew_at is not shorter than that";
+  return {State::valid, std::move(reason), due};
+}
+
+}  // namespace
+
+RenewalTime renewal_time(const Validity& validity, const RenewAt& renew_at) {
+  const Seconds lifetime = validity.not_after - validity.not_before;
+  if (const auto* share = std::get_if<LifetimeShare>(&renew_at))
+    return {.at = validity.not_before + lifetime * share->numerator / share->denominator};
+  const Seconds before = std::get<BeforeExpiry>(renew_at).time;
+  if (before < lifetime) return {.at = validity.not_after - before};
+  return {.at = validity.not_before + lifetime / 2, .clamped = true};
+}
+
+Step step_forward(const Situation& situation, Time now) {
+  const bool alive = is_alive(situation, now);
+  // A renewal is authenticated by the current credential: once that has expired, the request is of no more use.
+  if (situation.request && (alive || situation.request == JobKind::enroll)) return Poll{*situation.request};
+  if (alive) return Renew{};
+  return Enroll{};
+}
+
+JobKind kind_of(const Step& step) {
+  if (const auto* poll = std::get_if<Poll>(&step)) return poll->kind;
+  return std::holds_alternative<Renew>(step) ? JobKind::renew : JobKind::enroll;
+}
+
+Step next_step(const Situation& situation, const Profile& profile, Time now) {
+  if (const Time due = due_time(situation, profile, now); now < due) return Wait{due};
+  return step_forward(situation, now);
+}
+
+Assessment assess(const Situation& situation, const Profile& profile, Time now) {
+  const Time due = due_time(situation, profile, now);
+  if (situation.running) return {state_while_running(*situation.running), "a job is running", due};
+  const bool polls = std::holds_alternative<Poll>(step_forward(situation, now));
+  if (polls && situation.record.pending_since && !needs_operator(situation.record))
+    return assess_pending(situation, now, due);
+  if (situation.record.attempts > 0) return assess_failed(situation, now, due);
+  return assess_untroubled(situation, profile, now, due);
+}
+
+Assessment assess_misconfigured(const Situation& situation, const Error& error, Time now) {
+  return {State::blocked,
+          fmt::format("{}; the configuration is wrong: {}; put it right, then run devidctl reload",
+                      credential_text(situation, now), with_hint(error)),
+          std::nullopt};
+}
+
+}  // namespace devid::identity

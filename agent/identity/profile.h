@@ -1,0 +1,87 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "agent/est/endpoint.h"
+#include "agent/est/session.h"
+#include "agent/pki/acceptance.h"
+#include "agent/pki/name.h"
+#include "base/clock.h"
+#include "tokens/key.h"
+
+namespace devid::identity {
+
+/// Renew when this share of the certificate's lifetime is over: more than 0, less than 1.
+struct LifetimeShare {
+  std::uint32_t numerator = 2;
+  std::uint32_t denominator = 3;
+  bool operator==(const LifetimeShare&) const = default;
+};
+/// Renew this long before the certificate expires.
+struct BeforeExpiry {
+  Seconds time{};
+  bool operator==(const BeforeExpiry&) const = default;
+};
+using RenewAt = std::variant<LifetimeShare, BeforeExpiry>;
+
+/// How long to wait after failures (backoff.h).
+struct RetryPolicy {
+  Seconds minimum{std::chrono::minutes(1)};
+  Seconds maximum{std::chrono::hours(6)};
+  bool operator==(const RetryPolicy&) const = default;
+};
+
+/// A certificate that the manufacturer left in the token: what Token::read_certificate takes.
+struct InToken {
+  std::string location;
+  bool operator==(const InToken&) const = default;
+};
+/// A certificate in a file, PEM or DER; a PEM file may go on with the intermediates.
+struct InFile {
+  std::filesystem::path path;
+  bool operator==(const InFile&) const = default;
+};
+using CertificateLocation = std::variant<InToken, InFile>;
+
+/// Where the device's IDevID is.
+struct IdevidLocation {
+  std::string key = "handle:0x81020000";  ///< what Token::open_key_at takes
+  CertificateLocation certificate = InToken{"nv:0x01c90200"};
+  bool operator==(const IdevidLocation&) const = default;
+};
+
+/// The EST server, and how long it may take.
+struct Server {
+  est::Endpoint endpoint;
+  std::filesystem::path trust_anchors;  ///< PEM; read anew by every job
+  Seconds connect_timeout{15};
+  Seconds timeout{60};
+  bool operator==(const Server&) const = default;
+};
+
+/// What one identity shall be: identities.d/NAME.toml of devid.toml(5), parsed into types. Files that it names are not
+/// opened before a job needs them: they may be replaced at any time.
+struct Profile {
+  std::string name;
+  std::filesystem::path file;  ///< where it was read from
+  std::string token = "tpm";
+  Server server;
+  IdevidLocation idevid;
+  KeyAlgorithm algorithm = KeyAlgorithm::ec_p256;
+  pki::Names names;  ///< an empty subject: the serialNumber of the IDevID's subject
+  pki::NamePolicy name_policy = pki::NamePolicy::exact;
+  std::filesystem::path trust_anchors;  ///< PEM: what the returned certificate must chain to
+  RenewAt renew_at;
+  RetryPolicy retry;
+  bool operator==(const Profile&) const = default;
+};
+
+/// The form of an identity's name: a lower-case letter or digit, then up to 62 more of these, '-' or '_'. Such a name
+/// is safe as a file name, and cannot be mistaken for an option.
+bool is_identity_name(std::string_view name);
+
+}  // namespace devid::identity

@@ -1,0 +1,228 @@
+#include "agent/identity/profile_parser.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+
+#include "agent/identity/duration.h"
+#include "agent/identity/table_parser.h"
+
+namespace devid::identity {
+namespace {
+
+using std::chrono::days;
+using std::chrono::hours;
+
+constexpr DurationRange connect_timeout_range{Seconds(1), std::chrono::minutes(10)};
+constexpr DurationRange timeout_range{Seconds(1), hours(1)};
+constexpr DurationRange retry_range{Seconds(1), days(30)};
+constexpr DurationRange renewal_range{std::chrono::minutes(1), days(36500)};
+
+/// What another parser says, without its "cannot …": the place says enough.
+std::string text_of(const Error& error) {
+  return error.reason.empty() ? error.what : fmt::format("{} ({})", error.what, error.reason);
+}
+
+std::string default_name(const std::filesystem::path& file) {
+  std::string stem = file.stem().string();
+  return is_identity_name(stem) ? stem : "";
+}
+
+std::string parse_name(TableParser& top, const std::filesystem::path& file) {
+  const std::string_view form = "a name is 1 to 63 of a-z, 0-9, '-' and '_', and begins with a letter or digit";
+  auto name = top.string("name");
+  if (name && is_identity_name(*name)) return *name;
+  std::string stem = default_name(file);
+  if (name) {
+    top.complain("name", fmt::format("'{}' cannot be the name of an identity", *name), std::string(form));
+  } else if (stem.empty() && !top.has("name")) {
+    top.complain("name", fmt::format("the file's name, '{}', cannot be the name of an identity", file.stem().string()),
+                 fmt::format("rename the file, or give a name = \"…\"; {}", form));
+  }
+  return stem;
+}
+
+void parse_token(TableParser& top, Profile& profile, const std::vector<std::string>& tokens) {
+  profile.token = top.string("token").value_or(profile.token);
+  if (!tokens.empty() && std::ranges::find(tokens, profile.token) == tokens.end()) {
+    top.complain("token", fmt::format("there is no token '{}'", profile.token),
+                 fmt::format("tokens: {}", fmt::join(tokens, ", ")));
+  }
+}
+
+void parse_server(TableParser table, Profile& profile) {
+  Server& server = profile.server;
+  if (const auto url = table.string("url")) {
+    if (auto endpoint = est::Endpoint::parse(*url)) {
+      server.endpoint = std::move(*endpoint);
+    } else {
+      table.complain("url", fmt::format("server.url: {}", text_of(endpoint.error())), endpoint.error().hint);
+    }
+  } else if (!table.has("url")) {
+    table.complain_missing("url", "give the address of the EST server: url = \"https://est.example.net\"");
+  }
+  if (const auto path = table.absolute_path("trust_anchors")) {
+    server.trust_anchors = *path;
+  } else if (!table.has("trust_anchors")) {
+    table.complain_missing("trust_anchors", "give the absolute path of a PEM file with the CA of the EST server");
+  }
+  server.connect_timeout = table.duration("connect_timeout", connect_timeout_range).value_or(server.connect_timeout);
+  server.timeout = table.duration("timeout", timeout_range).value_or(server.timeout);
+  if (server.connect_timeout > server.timeout) {
+    // The one that was written is to blame: the other may be a default.
+    table.complain(table.has("timeout") ? "timeout" : "connect_timeout",
+                   fmt::format("server.timeout ({}) must not be shorter than server.connect_timeout ({})",
+                               duration_text(server.timeout), duration_text(server.connect_timeout)));
+  }
+  table.refuse_unknown();
+}
+
+void parse_idevid(TableParser table, IdevidLocation& idevid) {
+  idevid.key = table.string("key").value_or(idevid.key);
+  if (const auto certificate = table.string("certificate")) {
+    if (certificate->front() == '/') {
+      idevid.certificate = InFile{*certificate};
+    } else if (certificate->find(':') != std::string::npos) {
+      idevid.certificate = InToken{*certificate};
+    } else {
+      table.complain("certificate",
+                     fmt::format("idevid.certificate must be a place in the token or an absolute path, "
+                                 "not '{}'",
+                                 *certificate),
+                     "write \"nv:0x01c90200\" or \"/etc/devid/idevid.pem\"");
+    }
+  }
+  table.refuse_unknown();
+}
+
+void parse_key(TableParser table, KeyAlgorithm& algorithm) {
+  if (const auto name = table.string("algorithm")) {
+    if (const auto known = algorithm_from_name(*name)) {
+      algorithm = *known;
+    } else {
+      table.complain("algorithm", fmt::format("key.algorithm cannot be '{}'", *name),
+                     "known: ec-p256, ec-p384, rsa-2048, rsa-3072");
+    }
+  }
+  table.refuse_unknown();
+}
+
+/// Complains about a name that could not be encoded, where it is written.
+bool check_names(const pki::Names& names, const toml::source_region& where, Complaints& complaints) {
+  const auto checked = pki::check(names);
+  if (!checked) complaints.add(where, text_of(checked.error()), checked.error().hint);
+  return checked.has_value();
+}
+
+void parse_subject(TableParser table, pki::Names& names, Complaints& complaints, TableParser& top) {
+  if (!table.exists()) return;
+  const auto attributes = table.attributes();
+  if (attributes.empty() && !complaints.first())
+    top.complain("subject", "[subject] is empty", "leave it out to use the serial number of the IDevID");
+  for (const auto& [type, value] : attributes) {
+    pki::NameAttribute attribute{.type = type, .value = value.value};
+    if (check_names({.subject = {attribute}}, value.where, complaints)) names.subject.push_back(std::move(attribute));
+  }
+}
+
+void parse_alternatives(TableParser table, pki::Names& names, Complaints& complaints) {
+  using Kind = pki::AlternativeName::Kind;
+  constexpr std::array<std::pair<std::string_view, Kind>, 4> kinds{
+      {{"dns", Kind::dns}, {"ip", Kind::ip}, {"uri", Kind::uri}, {"email", Kind::email}}};
+  for (const auto& [key, kind] : kinds) {
+    for (auto& [value, where] : table.strings(key)) {
+      pki::AlternativeName name{.kind = kind, .value = std::move(value)};
+      if (check_names({.alternatives = {name}}, where, complaints)) names.alternatives.push_back(std::move(name));
+    }
+  }
+  table.refuse_unknown();
+}
+
+void parse_certificate(TableParser table, Profile& profile) {
+  if (const auto policy = table.string("names")) {
+    if (*policy == "ca-may-change") {
+      profile.name_policy = pki::NamePolicy::ca_may_change;
+    } else if (*policy != "exact") {
+      table.complain("names", fmt::format("certificate.names cannot be '{}'", *policy),
+                     "write \"exact\" or \"ca-may-change\"");
+    }
+  }
+  profile.trust_anchors = table.absolute_path("trust_anchors").value_or(profile.server.trust_anchors);
+  table.refuse_unknown();
+}
+
+/// "2/3" or "66%".
+std::optional<LifetimeShare> parse_share(std::string_view text) {
+  LifetimeShare share{.numerator = 0, .denominator = 100};
+  const char* const end = text.data() + text.size();
+  auto [rest, failed] = std::from_chars(text.data(), end, share.numerator);
+  if (failed != std::errc() || rest == end) return std::nullopt;
+  if (*rest == '/') {
+    const auto [after, wrong] = std::from_chars(rest + 1, end, share.denominator);
+    if (wrong != std::errc() || after != end) return std::nullopt;
+  } else if (*rest != '%' || rest + 1 != end) {
+    return std::nullopt;
+  }
+  return share;
+}
+
+void parse_renewal(TableParser table, RenewAt& renew_at) {
+  const auto text = table.string("renew_at");
+  table.refuse_unknown();
+  if (!text) return;
+  if (const auto share = parse_share(*text)) {
+    if (share->numerator > 0 && share->numerator < share->denominator && share->denominator <= 1000) {
+      renew_at = *share;
+    } else {
+      table.complain("renew_at", fmt::format("renewal.renew_at must be more than nothing and less than the whole "
+                                             "lifetime, not '{}'",
+                                             *text));
+    }
+  } else if (!parse_duration(*text)) {
+    table.complain("renew_at", fmt::format("renewal.renew_at cannot be '{}'", *text),
+                   "write a share of the lifetime, \"2/3\" or \"66%\", or a time before the expiry, \"30d\"");
+  } else if (const auto before = table.duration("renew_at", renewal_range)) {
+    renew_at = BeforeExpiry{*before};
+  }
+}
+
+void parse_retry(TableParser table, RetryPolicy& retry) {
+  retry.minimum = table.duration("minimum", retry_range).value_or(retry.minimum);
+  retry.maximum = table.duration("maximum", retry_range).value_or(retry.maximum);
+  if (retry.minimum > retry.maximum) {
+    table.complain(table.has("maximum") ? "maximum" : "minimum",
+                   fmt::format("retry.maximum ({}) must not be shorter than retry.minimum ({})",
+                               duration_text(retry.maximum), duration_text(retry.minimum)));
+  }
+  table.refuse_unknown();
+}
+
+}  // namespace
+
+ProfileFile parse_profile(std::string_view text, const std::filesystem::path& file,
+                          const std::vector<std::string>& tokens) {
+  const auto root = parse_toml(text, file);
+  if (!root) return {.file = file, .name = default_name(file), .profile = fail(root.error())};
+  Complaints complaints(file);
+  TableParser top(*root, "", complaints);
+  Profile profile{.name = parse_name(top, file), .file = file};
+  parse_token(top, profile, tokens);
+  parse_server(top.table("server"), profile);
+  parse_idevid(top.table("idevid"), profile.idevid);
+  parse_key(top.table("key"), profile.algorithm);
+  parse_subject(top.table("subject"), profile.names, complaints, top);
+  parse_alternatives(top.table("subject_alternative_names"), profile.names, complaints);
+  parse_certificate(top.table("certificate"), profile);
+  parse_renewal(top.table("renewal"), profile.renew_at);
+  parse_retry(top.table("retry"), profile.retry);
+  top.refuse_unknown();
+  std::string name = profile.name;
+  if (auto complaint = complaints.first())
+    return {.file = file, .name = std::move(name), .profile = fail(std::move(*complaint))};
+  return {.file = file, .name = std::move(name), .profile = std::move(profile)};
+}
+
+}  // namespace devid::identity

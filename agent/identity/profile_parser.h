@@ -1,0 +1,27 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/identity/profile.h"
+#include "base/result.h"
+
+namespace devid::identity {
+
+/// One file of identities.d.
+struct ProfileFile {
+  std::filesystem::path file;
+  /// Of the identity, also where the rest of the file is wrong; empty if the file gives no usable name.
+  std::string name;
+  /// Errors: config_missing, config_syntax, config_invalid; the last two with file:line:column.
+  Result<Profile> profile;
+};
+
+/// Parses the text of a profile, as devid.toml(5) describes it. `tokens` are the names of the tokens that there are; if
+/// none are known, any will do. Touches no file.
+ProfileFile parse_profile(std::string_view text, const std::filesystem::path& file,
+                          const std::vector<std::string>& tokens);
+
+}  // namespace devid::identity

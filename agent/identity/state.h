@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+#include "base/result.h"
+
+namespace devid::identity {
+
+/// What devid remembers about its attempts for one identity, across restarts: the content of state.json. Nothing of it
+/// is needed for the credential to work: without it devid goes by the generations alone.
+struct Record {
+  std::uint64_t generation = 0;  ///< what `current` was when this was written; another one on disk makes it stale
+  std::uint32_t attempts = 0;    ///< failed ones in a row; an attempt counts from its start until it succeeds
+  std::uint32_t polls = 0;       ///< how often the pending request was answered with "later"
+  std::optional<Time> last_attempt;
+  std::optional<Time> last_success;
+  std::optional<Time> next_attempt;   ///< after a failure, or of a pending request
+  std::optional<Time> pending_since;  ///< the CA has accepted the request on disk and not issued yet
+  std::optional<Error> last_error;    ///< without retry_after: next_attempt has it in
+};
+
+/// The JSON text of state.json, version 1: times are seconds since the epoch, what is not there is left out.
+std::string to_json(const Record& record);
+
+/// The other way. Error: state_corrupt, for anything that to_json would not have written, a newer version included.
+Result<Record> parse_record(std::string_view json);
+
+/// Reads a state.json. None if there is no such file. Errors: storage_failed, state_corrupt (also for what cannot be
+/// opened).
+Result<std::optional<Record>> read_record(const std::filesystem::path& path);
+
+/// Writes it, atomically. Error: storage_failed.
+Result<> write_record(const std::filesystem::path& path, const Record& record);
+
+}  // namespace devid::identity

@@ -1,0 +1,218 @@
+#include "agent/identity/table_parser.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "agent/identity/duration.h"
+
+namespace devid::identity {
+namespace {
+
+std::string located(const std::filesystem::path& file, toml::source_position where, std::string_view message) {
+  return fmt::format("{}:{}:{}: {}", file.string(), where.line, where.column, message);
+}
+
+/// A table without a place of its own begins with the file.
+toml::source_position position_of(const toml::source_region& region) {
+  return region.begin ? region.begin : toml::source_position{1, 1};
+}
+
+std::string_view type_text(toml::node_type type) {
+  switch (type) {
+    case toml::node_type::table: return "a table";
+    case toml::node_type::array: return "an array";
+    case toml::node_type::string: return "a string";
+    case toml::node_type::integer: return "an integer";
+    case toml::node_type::floating_point: return "a floating-point number";
+    case toml::node_type::boolean: return "a boolean";
+    case toml::node_type::date: return "a date";
+    case toml::node_type::time: return "a time";
+    case toml::node_type::date_time: return "a date and time";
+    case toml::node_type::none: break;
+  }
+  return "something else";
+}
+
+/// Levenshtein's: how many characters must be put in, taken out or changed.
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), 0);
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i + 1);
+    for (std::size_t j = 0; j < b.size(); ++j) {
+      const std::size_t changed = diagonal + (a[i] == b[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({changed, row[j] + 1, diagonal + 1});
+    }
+  }
+  return row.back();
+}
+
+/// "did you mean …", or all that there is if nothing is near.
+std::string advice_for(std::string_view unknown, const std::vector<std::string>& known) {
+  if (unknown.size() > 64 || known.empty()) return {};
+  const auto nearest = std::ranges::min_element(
+      known, {}, [&](const std::string& candidate) { return edit_distance(unknown, candidate); });
+  if (edit_distance(unknown, *nearest) <= std::max<std::size_t>(2, unknown.size() / 3))
+    return fmt::format("did you mean '{}'?", *nearest);
+  return fmt::format("known here: {}", fmt::join(known, ", "));
+}
+
+const toml::table& empty_table() {
+  static const toml::table table;
+  return table;
+}
+
+bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
+
+}  // namespace
+
+void Complaints::add(const toml::source_region& where, std::string_view message, std::string hint) {
+  const auto position = position_of(where);
+  complaints_.push_back({.where = position,
+                         .error = {.code = Errc::config_invalid,
+                                   .retry = Retry::after_operator,
+                                   .what = located(file_, position, message),
+                                   .hint = std::move(hint)}});
+}
+
+std::optional<Error> Complaints::first() const {
+  const auto found = std::ranges::min_element(complaints_, {}, [](const Complaint& complaint) {
+    return std::pair(complaint.where.line, complaint.where.column);
+  });
+  return found == complaints_.end() ? std::nullopt : std::optional(found->error);
+}
+
+Result<toml::table> parse_toml(std::string_view text, const std::filesystem::path& file) {
+  try {
+    return toml::parse(text, std::string_view(file.native()));
+  } catch (const toml::parse_error& error) {
+    return fail({.code = Errc::config_syntax,
+                 .retry = Retry::after_operator,
+                 .what = located(file, position_of(error.source()), "this is not TOML"),
+                 .reason = std::string(error.description())});
+  }
+}
+
+TableParser::TableParser(const toml::table& table, std::string name, Complaints& complaints)
+    : table_(table), name_(std::move(name)), complaints_(complaints) {}
+
+TableParser TableParser::table(std::string_view key) {
+  const toml::node* node = find(key);
+  if (node != nullptr && !node->is_table()) complain_type(*node, full_name(key), "a table");
+  const bool usable = node != nullptr && node->is_table();
+  TableParser parser(usable ? *node->as_table() : empty_table(), full_name(key), complaints_);
+  parser.exists_ = usable;
+  return parser;
+}
+
+std::optional<std::string> TableParser::string(std::string_view key) {
+  const toml::node* node = find(key);
+  if (node == nullptr) return std::nullopt;
+  auto found = string_of(*node, full_name(key));
+  return found ? std::optional(std::move(found->value)) : std::nullopt;
+}
+
+std::optional<std::filesystem::path> TableParser::absolute_path(std::string_view key) {
+  auto text = string(key);
+  if (!text) return std::nullopt;
+  std::filesystem::path path(std::move(*text));
+  if (path.is_absolute()) return path;
+  complain(key, fmt::format("{} must be an absolute path, not '{}'", full_name(key), path.string()));
+  return std::nullopt;
+}
+
+std::optional<Seconds> TableParser::duration(std::string_view key, DurationRange range) {
+  const auto text = string(key);
+  if (!text) return std::nullopt;
+  const auto duration = parse_duration(*text);
+  if (!duration) {
+    complain(key, fmt::format("{} must be a duration, not '{}'", full_name(key), *text),
+             "write a whole number and its unit: \"90s\", \"15min\", \"6h\" or \"30d\"");
+  } else if (*duration < range.least || *duration > range.most) {
+    complain(key, fmt::format("{} must be from {} to {}", full_name(key), duration_text(range.least),
+                              duration_text(range.most)));
+  } else {
+    return duration;
+  }
+  return std::nullopt;
+}
+
+std::vector<TableParser::Located> TableParser::strings(std::string_view key) {
+  const toml::node* node = find(key);
+  if (node == nullptr) return {};
+  if (!node->is_array()) {
+    complain_type(*node, full_name(key), "an array of strings");
+    return {};
+  }
+  std::vector<Located> found;
+  for (const toml::node& element : *node->as_array())
+    if (auto string = string_of(element, full_name(key))) found.push_back(std::move(*string));
+  return found;
+}
+
+std::vector<TableParser::Attribute> TableParser::attributes() {
+  std::vector<std::pair<toml::source_position, std::string>> order;
+  for (const auto& [key, node] : table_) order.emplace_back(key.source().begin, std::string(key.str()));
+  std::ranges::sort(order, {}, [](const auto& entry) { return std::pair(entry.first.line, entry.first.column); });
+  std::vector<Attribute> found;
+  for (const auto& [position, key] : order) {
+    const toml::node* node = find(key);
+    if (node->is_array()) {
+      for (auto& value : strings(key)) found.push_back({.key = key, .value = std::move(value)});
+    } else if (auto value = string_of(*node, full_name(key))) {
+      found.push_back({.key = key, .value = std::move(*value)});
+    }
+  }
+  return found;
+}
+
+void TableParser::complain(std::string_view key, std::string_view message, std::string hint) {
+  const toml::node* node = table_.get(key);
+  complaints_.add(node != nullptr ? node->source() : table_.source(), message, std::move(hint));
+}
+
+void TableParser::complain_missing(std::string_view key, std::string hint) {
+  complaints_.add(table_.source(), fmt::format("{} is missing", full_name(key)), std::move(hint));
+}
+
+void TableParser::refuse_unknown() {
+  for (const auto& [key, node] : table_) {
+    if (std::ranges::find(known_, key.str()) != known_.end()) continue;
+    const std::string where = name_.empty() ? "" : fmt::format(" in [{}]", name_);
+    complaints_.add(key.source(), fmt::format("unknown key '{}'{}", key.str(), where), advice_for(key.str(), known_));
+  }
+}
+
+const toml::node* TableParser::find(std::string_view key) {
+  known_.emplace_back(key);
+  return table_.get(key);
+}
+
+std::string TableParser::full_name(std::string_view key) const {
+  return name_.empty() ? std::string(key) : fmt::format("{}.{}", name_, key);
+}
+
+std::optional<TableParser::Located> TableParser::string_of(const toml::node& node, const std::string& name) {
+  const auto* string = node.as_string();
+  if (string == nullptr) {
+    complain_type(node, name, "a string");
+    return std::nullopt;
+  }
+  if (string->get().empty()) {
+    complaints_.add(node.source(), name + " is empty");
+  } else if (std::ranges::any_of(string->get(), is_control)) {
+    complaints_.add(node.source(), name + " holds a control character");
+  } else {
+    return Located{.value = string->get(), .where = node.source()};
+  }
+  return std::nullopt;
+}
+
+void TableParser::complain_type(const toml::node& node, std::string_view name, std::string_view wanted) {
+  complaints_.add(node.source(), fmt::format("{} must be {}, not {}", name, wanted, type_text(node.type())));
+}
+
+}  // namespace devid::identity

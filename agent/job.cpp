@@ -1,0 +1,21 @@
+#include "agent/job.h"
+
+namespace devid {
+
+std::string_view job_kind_name(JobKind kind) { return kind == JobKind::enroll ? "enroll" : "renew"; }
+
+std::string_view phase_name(Phase phase) {
+  switch (phase) {
+    case Phase::connecting: return "connecting";
+    case Phase::ca_certificates: return "ca-certificates";
+    case Phase::creating_key: return "creating-key";
+    case Phase::requesting: return "requesting";
+    case Phase::pending: return "pending";
+    case Phase::verifying: return "verifying";
+    case Phase::installing: return "installing";
+    case Phase::notifying: return "notifying";
+  }
+  return "connecting";
+}
+
+}  // namespace devid

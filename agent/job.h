@@ -1,0 +1,36 @@
+#pragma once
+
+#include <string_view>
+
+namespace devid {
+
+enum class JobKind { enroll, renew };
+/// "enroll", "renew".
+std::string_view job_kind_name(JobKind kind);
+
+enum class Phase { connecting, ca_certificates, creating_key, requesting, pending, verifying, installing, notifying };
+/// "connecting", "ca-certificates", "creating-key", …: the D-Bus property Phase.
+std::string_view phase_name(Phase phase);
+
+struct JobOptions {
+  bool force = false;  ///< drop a pending request; enroll although a valid credential is there
+};
+
+/// Who watches a job. Called on the worker thread.
+class JobObserver {
+ public:
+  JobObserver() = default;
+  JobObserver(const JobObserver&) = delete;
+  JobObserver& operator=(const JobObserver&) = delete;
+  JobObserver(JobObserver&&) = delete;
+  JobObserver& operator=(JobObserver&&) = delete;
+  virtual ~JobObserver() = default;
+  virtual void entered(Phase phase) = 0;
+  /// Asked at every point where a job can stop without harm.
+  [[nodiscard]] virtual bool cancelled() const = 0;
+};
+
+/// How a job ended when it did not fail.
+enum class JobResult { done, pending };
+
+}  // namespace devid
