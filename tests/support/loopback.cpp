@@ -1,0 +1,78 @@
+#include "tests/support/loopback.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <stdexcept>
+#include <utility>
+
+namespace devid::test {
+namespace {
+
+sockaddr_in loopback(std::uint16_t port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return address;
+}
+
+Socket stream_socket() { return Socket(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)); }
+
+/// Port 0 takes any free one.
+Socket listen_on(std::uint16_t port) {
+  Socket listener = stream_socket();
+  const int on = 1;
+  setsockopt(listener.fd(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  const sockaddr_in address = loopback(port);
+  if (bind(listener.fd(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return {};
+  if (listen(listener.fd(), SOMAXCONN) != 0) return {};
+  return listener;
+}
+
+std::uint16_t port_of(const Socket& socket) {
+  sockaddr_in address{};
+  socklen_t size = sizeof address;
+  getsockname(socket.fd(), reinterpret_cast<sockaddr*>(&address), &size);
+  return ntohs(address.sin_port);
+}
+
+}  // namespace
+
+Socket::Socket(Socket&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+
+Socket& Socket::operator=(Socket&& other) noexcept {
+  std::swap(fd_, other.fd_);
+  return *this;
+}
+
+Socket::~Socket() {
+  if (fd_ >= 0) close(fd_);
+}
+
+PortPair listen_on_port_pair() {
+  constexpr int kTries = 100;
+  for (int attempt = 0; attempt < kTries; ++attempt) {
+    Socket first = listen_on(0);
+    if (!first) continue;
+    const std::uint16_t port = port_of(first);
+    if (port == UINT16_MAX) continue;
+    Socket second = listen_on(static_cast<std::uint16_t>(port + 1));
+    if (second) return {.port = port, .first = std::move(first), .second = std::move(second)};
+  }
+  throw std::runtime_error("no two free loopback ports in a row");
+}
+
+std::optional<Socket> connect_to(std::uint16_t port) {
+  Socket socket = stream_socket();
+  const sockaddr_in address = loopback(port);
+  if (connect(socket.fd(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return std::nullopt;
+  const int on = 1;
+  setsockopt(socket.fd(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  return socket;
+}
+
+}  // namespace devid::test
