@@ -1,12 +1,16 @@
 #pragma once
 
 #include <chrono>
+#include <string>
 
 namespace devid {
 
 /// Seconds since the epoch, UTC.
 using Time = std::chrono::sys_seconds;
 using Seconds = std::chrono::seconds;
+
+/// "2026-03-01 12:00:00 UTC": how a time is written for people.
+std::string utc_text(Time time);
 
 /// Where the time comes from. Everything that decides by time is given one: tests turn it by hand.
 class Clock {

@@ -32,12 +32,7 @@ std::string line(std::string_view label, std::string_view value) {
 }
 
 std::string moment(Time time) {
-  const auto day = std::chrono::floor<std::chrono::days>(time);
-  const std::chrono::year_month_day date(day);
-  const std::chrono::hh_mm_ss clock(time - day);
-  const std::string text = fmt::format("{:04}-{:02}-{:02} {:02}:{:02}:{:02} UTC", static_cast<int>(date.year()),
-                                       static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
-                                       clock.hours().count(), clock.minutes().count(), clock.seconds().count());
+  const std::string text = utc_text(time);
   return text == "9999-12-31 23:59:59 UTC" ? text + " (does not expire)" : text;
 }
 

@@ -10,6 +10,8 @@
 namespace devid::pki {
 namespace {
 
+constexpr std::size_t name_limit = 2000;  ///< bytes shown; longer ones are never asked for (name.cpp)
+
 std::string_view octets_of(const ASN1_STRING* string) {
   const int size = ASN1_STRING_length(string);
   return as_text(std::as_bytes(std::span(ASN1_STRING_get0_data(string), static_cast<std::size_t>(size))));
@@ -51,10 +53,10 @@ std::string address_text(const ASN1_OCTET_STRING* octets) {
 
 std::string general_name_text(const GENERAL_NAME& name) {
   switch (name.type) {
-    case GEN_DNS: return "DNS:" + printable(octets_of(name.d.dNSName));
+    case GEN_DNS: return "DNS:" + printable(octets_of(name.d.dNSName), name_limit);
     case GEN_IPADD: return "IP:" + address_text(name.d.iPAddress);
-    case GEN_URI: return "URI:" + printable(octets_of(name.d.uniformResourceIdentifier));
-    case GEN_EMAIL: return "email:" + printable(octets_of(name.d.rfc822Name));
+    case GEN_URI: return "URI:" + printable(octets_of(name.d.uniformResourceIdentifier), name_limit);
+    case GEN_EMAIL: return "email:" + printable(octets_of(name.d.rfc822Name), name_limit);
     case GEN_DIRNAME: return "dirName:" + directory_name_text(name.d.directoryName);
     case GEN_RID: return "RID:" + oid_text(name.d.registeredID);
     case GEN_OTHERNAME: return "otherName:" + oid_text(name.d.otherName->type_id);
