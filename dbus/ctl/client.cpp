@@ -1,0 +1,158 @@
+#include "dbus/ctl/client.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+namespace devid::ctl {
+namespace {
+
+/// Longer than any answer from memory takes; Reload waits for a running job, which has limits of its own.
+constexpr auto reload_timeout = std::chrono::minutes(5);
+
+/// Runs a call; what sdbus-c++ throws becomes an Error.
+template <class Call>
+auto attempt(Call&& call) -> Result<std::invoke_result_t<Call>> {
+  try {
+    if constexpr (std::is_void_v<std::invoke_result_t<Call>>) {
+      std::forward<Call>(call)();
+      return {};
+    } else {
+      return std::forward<Call>(call)();
+    }
+  } catch (const sdbus::Error& error) {
+    return fail(wire::from_dbus(error));
+  }
+}
+
+}  // namespace
+
+Result<Client> Client::connect() {
+  try {
+    return Client(sdbus::createSystemBusConnection());
+  } catch (const sdbus::Error& error) {
+    return fail({.code = Errc::internal,
+                 .retry = Retry::later,
+                 .what = "cannot reach the system bus",
+                 .reason = error.getMessage(),
+                 .hint = "is dbus.service running?"});
+  }
+}
+
+std::unique_ptr<sdbus::IProxy> Client::proxy(const std::string& path) {
+  return sdbus::createProxy(*connection_, wire::bus_name, path);
+}
+
+Result<std::vector<Properties>> Client::identities() {
+  using Interfaces = std::map<std::string, Properties>;
+  return attempt([this] {
+    std::map<sdbus::ObjectPath, Interfaces> objects;
+    proxy(wire::root_path)
+        ->callMethod("GetManagedObjects")
+        .onInterface("org.freedesktop.DBus.ObjectManager")
+        .storeResultsTo(objects);
+    std::vector<Properties> list;
+    for (auto& [path, interfaces] : objects)
+      if (const auto found = interfaces.find(wire::identity_interface); found != interfaces.end())
+        list.push_back(std::move(found->second));
+    std::ranges::sort(list, {}, [](const Properties& one) { return text(one, "Name"); });
+    return list;
+  });
+}
+
+Result<sdbus::ObjectPath> Client::identity_path(const std::string& name) {
+  return attempt([&] {
+    sdbus::ObjectPath path;
+    proxy(wire::root_path)
+        ->callMethod("GetIdentity")
+        .onInterface(wire::manager_interface)
+        .withArguments(name)
+        .storeResultsTo(path);
+    return path;
+  });
+}
+
+Result<Properties> Client::identity(const std::string& name) {
+  const auto path = identity_path(name);
+  if (!path) return fail(path.error());
+  return attempt([&] {
+    Properties properties;
+    proxy(*path)
+        ->callMethod("GetAll")
+        .onInterface("org.freedesktop.DBus.Properties")
+        .withArguments(std::string(wire::identity_interface))
+        .storeResultsTo(properties);
+    return properties;
+  });
+}
+
+Result<wire::Dictionary> Client::credential(const std::string& name) {
+  const auto path = identity_path(name);
+  if (!path) return fail(path.error());
+  return attempt([&] {
+    wire::Dictionary credential;
+    proxy(*path)->callMethod("GetCredential").onInterface(wire::identity_interface).storeResultsTo(credential);
+    return credential;
+  });
+}
+
+Result<sdbus::ObjectPath> Client::start(const std::string& name, const std::string& method,
+                                        const wire::Dictionary& options) {
+  const auto path = identity_path(name);
+  if (!path) return path;
+  return attempt([&] {
+    sdbus::ObjectPath job;
+    proxy(*path)->callMethod(method).onInterface(wire::identity_interface).withArguments(options).storeResultsTo(job);
+    return job;
+  });
+}
+
+Result<std::vector<sdbus::ObjectPath>> Client::run_due() {
+  return attempt([this] {
+    std::vector<sdbus::ObjectPath> jobs;
+    proxy(wire::root_path)->callMethod("RunDue").onInterface(wire::manager_interface).storeResultsTo(jobs);
+    return jobs;
+  });
+}
+
+Result<std::vector<wire::Dictionary>> Client::tokens() {
+  return attempt([this] {
+    std::vector<wire::Dictionary> tokens;
+    proxy(wire::root_path)->callMethod("ListTokens").onInterface(wire::manager_interface).storeResultsTo(tokens);
+    return tokens;
+  });
+}
+
+Result<> Client::reload() {
+  return attempt([this] {
+    proxy(wire::root_path)->callMethod("Reload").onInterface(wire::manager_interface).withTimeout(reload_timeout);
+  });
+}
+
+Result<> Client::cancel(const sdbus::ObjectPath& job) {
+  return attempt([&] { proxy(job)->callMethod("Cancel").onInterface(wire::job_interface); });
+}
+
+std::string text(const Properties& properties, const std::string& name) {
+  const auto found = properties.find(name);
+  return found != properties.end() && found->second.containsValueOfType<std::string>()
+             ? found->second.get<std::string>()
+             : std::string();
+}
+
+std::uint64_t number(const Properties& properties, const std::string& name) {
+  const auto found = properties.find(name);
+  if (found == properties.end()) return 0;
+  if (found->second.containsValueOfType<std::uint64_t>()) return found->second.get<std::uint64_t>();
+  return found->second.containsValueOfType<std::uint32_t>() ? found->second.get<std::uint32_t>() : 0;
+}
+
+std::pair<std::string, std::string> last_error(const Properties& properties) {
+  using Pair = sdbus::Struct<std::string, std::string>;
+  const auto found = properties.find("LastError");
+  if (found == properties.end() || !found->second.containsValueOfType<Pair>()) return {};
+  const auto pair = found->second.get<Pair>();
+  return {pair.get<0>(), pair.get<1>()};
+}
+
+}  // namespace devid::ctl

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <sdbus-c++/sdbus-c++.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "dbus/wire.h"
+
+namespace devid::ctl {
+
+/// The properties of one identity, by their D-Bus names.
+using Properties = std::map<std::string, sdbus::Variant>;
+
+/// The connection of devidctl to devidd. Every call is synchronous and starts devidd where it does not run.
+class Client {
+ public:
+  /// Error: internal, if there is no system bus.
+  static Result<Client> connect();
+
+  [[nodiscard]] sdbus::IConnection& connection() { return *connection_; }
+
+  /// All identities, ordered by name.
+  Result<std::vector<Properties>> identities();
+  /// One identity. Error: no_such_identity.
+  Result<Properties> identity(const std::string& name);
+  Result<sdbus::ObjectPath> identity_path(const std::string& name);
+  Result<wire::Dictionary> credential(const std::string& name);
+  Result<sdbus::ObjectPath> start(const std::string& name, const std::string& method, const wire::Dictionary& options);
+  Result<std::vector<sdbus::ObjectPath>> run_due();
+  Result<std::vector<wire::Dictionary>> tokens();
+  Result<> reload();
+  Result<> cancel(const sdbus::ObjectPath& job);
+
+ private:
+  explicit Client(std::unique_ptr<sdbus::IConnection> connection) : connection_(std::move(connection)) {}
+  std::unique_ptr<sdbus::IProxy> proxy(const std::string& path);
+
+  std::unique_ptr<sdbus::IConnection> connection_;
+};
+
+/// A property as text; empty if it is not there or of another type.
+std::string text(const Properties& properties, const std::string& name);
+/// A property of type t or u as number; 0 if it is not there.
+std::uint64_t number(const Properties& properties, const std::string& name);
+/// LastError as code and text.
+std::pair<std::string, std::string> last_error(const Properties& properties);
+
+}  // namespace devid::ctl

@@ -1,0 +1,95 @@
+#include <CLI/CLI.hpp>
+#include <clocale>
+#include <exception>
+#include <functional>
+#include <iostream>
+
+#include "dbus/ctl/verbs.h"
+#include "dbus/version.h"
+
+namespace devid::ctl {
+namespace {
+
+/// What the command line said.
+struct Command {
+  std::function<Exit(Client&)> verb;
+  JobRequest request;
+  bool json = false;
+
+  [[nodiscard]] Format format() const { return json ? Format::json : Format::text; }
+};
+
+CLI::App* add_verb(CLI::App& app, Command& command, const char* name, const char* description,
+                   const std::function<Exit(Client&)>& verb) {
+  CLI::App* sub = app.add_subcommand(name, description);
+  sub->callback([&command, verb] { command.verb = verb; });
+  return sub;
+}
+
+void add_json(CLI::App* sub, Command& command) { sub->add_flag("--json", command.json, "Print JSON instead of text"); }
+
+void describe(CLI::App& app, Command& command) {
+  app.set_version_flag("--version", std::string("devidctl ") + version);
+  app.require_subcommand(1);
+  app.footer(
+      "Exit codes: 0 done or healthy, 1 failed or unhealthy, 2 wrong usage, 3 no such identity, 4 not authorized,\n"
+      "5 still pending. See devidctl(1).");
+
+  auto* verb = add_verb(app, command, "status", "Show how the identities are",
+                        [&](Client& client) { return status(client, command.request.name, command.format()); });
+  verb->add_option("NAME", command.request.name, "Only this identity");
+  add_json(verb, command);
+
+  verb = add_verb(app, command, "show", "Show the certificate of an identity in words",
+                  [&](Client& client) { return show(client, command.request.name, command.format()); });
+  verb->add_option("NAME", command.request.name, "The identity")->required();
+  add_json(verb, command);
+
+  verb = add_verb(app, command, "enroll", "Obtain a first certificate, authenticated with the IDevID",
+                  [&](Client& client) { return enroll(client, command.request, command.format()); });
+  verb->add_option("NAME", command.request.name, "The identity")->required();
+  verb->add_flag("--force", command.request.force, "Also if there is a valid credential; drops a pending request");
+  add_json(verb, command);
+
+  verb = add_verb(app, command, "renew", "Obtain a new certificate, authenticated with the current one",
+                  [&](Client& client) { return renew(client, command.request, command.format()); });
+  verb->add_option("NAME", command.request.name, "The identity")->required();
+  verb->add_flag("--rekey", command.request.rekey, "Make a new key, as every renewal does");
+  verb->add_flag("--force", command.request.force, "Drop a pending request");
+  add_json(verb, command);
+
+  add_json(add_verb(app, command, "run-due", "Do what is due for all identities: what the timer calls",
+                    [&](Client& client) { return run_due(client, command.format()); }),
+           command);
+  add_json(add_verb(app, command, "tokens", "List the places where keys are kept",
+                    [&](Client& client) { return tokens(client, command.format()); }),
+           command);
+  add_verb(app, command, "reload", "Read the configuration again", [](Client& client) { return reload(client); });
+}
+
+int run(int argc, char** argv) {
+  Command command;
+  CLI::App app("devidctl talks to devidd, which keeps the device's cryptographic identity in hardware.");
+  describe(app, command);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : static_cast<int>(Exit::usage);
+  }
+  auto client = Client::connect();
+  if (!client) return static_cast<int>(complain(client.error()));
+  return static_cast<int>(command.verb(*client));
+}
+
+}  // namespace
+}  // namespace devid::ctl
+
+int main(int argc, char** argv) {
+  std::setlocale(LC_ALL, "");
+  try {
+    return devid::ctl::run(argc, argv);
+  } catch (const std::exception& error) {
+    return static_cast<int>(
+        devid::ctl::complain({.code = devid::Errc::internal, .what = "devidctl failed", .reason = error.what()}));
+  }
+}

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <string>
+
+#include "dbus/ctl/client.h"
+#include "dbus/ctl/say.h"
+
+/// The verbs of devidctl, each in a file of its own.
+namespace devid::ctl {
+
+enum class Format { text, json };
+
+struct JobRequest {
+  std::string name;
+  bool force = false;
+  bool rekey = false;
+};
+
+/// All identities as a table, or the one named with what is to say about it. Exit: done if all have a credential and
+/// none needs attention, failed otherwise.
+Exit status(Client& client, const std::string& name, Format format);
+/// The certificate in words.
+Exit show(Client& client, const std::string& name, Format format);
+Exit enroll(Client& client, const JobRequest& request, Format format);
+Exit renew(Client& client, const JobRequest& request, Format format);
+Exit run_due(Client& client, Format format);
+Exit tokens(Client& client, Format format);
+Exit reload(Client& client);
+
+}  // namespace devid::ctl

@@ -1,0 +1,95 @@
+#include <systemd/sd-daemon.h>
+
+#include <CLI/CLI.hpp>
+#include <exception>
+#include <iostream>
+#include <memory>
+
+#include "dbus/event_loop.h"
+#include "dbus/job_log.h"
+#include "dbus/journal.h"
+#include "dbus/service.h"
+#include "dbus/version.h"
+#include "tokens/tpm/tpm_token.h"
+
+namespace devid {
+namespace {
+
+struct Options {
+  Paths paths;
+  unsigned idle_timeout = 60;  ///< seconds
+};
+
+Tokens make_tokens(const Configuration& configuration) {
+  Tokens tokens;
+  tokens.emplace("tpm", std::make_unique<tpm::TpmToken>(tpm::TpmTokenSpec{.name = "tpm", .tcti = configuration.tcti}));
+  return tokens;
+}
+
+/// Serves until a signal comes or nobody needs it. Before it leaves for idleness it gives the name back first, and then
+/// answers what had come until that moment: no call is lost, the bus starts a new devidd for later ones.
+EventLoop::End serve(sdbus::IConnection& connection, EventLoop& loop, Service& service, std::chrono::seconds idle) {
+  while (true) {
+    const auto end = loop.run(connection, idle, [&] { return service.at_rest(); });
+    if (end != EventLoop::End::idle) return end;
+    connection.releaseName(wire::bus_name);
+    loop.run(connection, std::chrono::seconds(0));
+    if (service.at_rest()) return end;
+    connection.requestName(wire::bus_name);
+  }
+}
+
+int fail_to_start(const Error& error) {
+  journal::Entry(journal::Priority::error, journal::stopped,
+                 "cannot start: " + error.sentence() + (error.hint.empty() ? "" : "; hint: " + error.hint))
+      .field("DEVID_ERROR", code_name(error.code))
+      .write();
+  return 1;
+}
+
+int run(const Options& options) {
+  EventLoop loop;  // first: it blocks the signals for all threads
+  const SystemClock clock;
+  // The name first: it is the lock that keeps a second devidd from the same state. Calls wait in the socket until
+  // run().
+  const auto connection = sdbus::createSystemBusConnection(wire::bus_name);
+  auto agent = Agent::load(options.paths, make_tokens, clock);
+  if (!agent) return fail_to_start(agent.error());
+  for (const auto& error : (*agent)->configuration_errors()) log_configuration_error(error);
+
+  Service service(*connection, loop, clock, *std::move(agent));
+  loop.on_hangup([&service] { service.reload([](const Result<>&) {}); });
+  sd_notify(0, "READY=1");
+  const auto end = serve(*connection, loop, service, std::chrono::seconds(options.idle_timeout));
+  sd_notify(0, "STOPPING=1");
+  return end == EventLoop::End::disconnected ? 1 : 0;
+}
+
+}  // namespace
+}  // namespace devid
+
+int main(int argc, char** argv) {
+  devid::Options options;
+  CLI::App app("devidd keeps the device's cryptographic identity in hardware. It is started by D-Bus; see devidd(8).");
+  app.set_version_flag("--version", std::string("devidd ") + devid::version);
+  app.add_option("--configuration-directory", options.paths.configuration, "devid.toml and identities.d are here")
+      ->capture_default_str();
+  app.add_option("--vendor-directory", options.paths.vendor_configuration, "identities.d of the vendor is here")
+      ->capture_default_str();
+  app.add_option("--state-directory", options.paths.state, "credentials and state are kept here")
+      ->capture_default_str();
+  app.add_option("--idle-timeout", options.idle_timeout, "seconds without work after which devidd leaves")
+      ->capture_default_str()
+      ->check(CLI::Range(1U, 86400U));
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  try {
+    return devid::run(options);
+  } catch (const std::exception& error) {
+    return devid::fail_to_start(
+        {.code = devid::Errc::internal, .what = "the bus or the system failed", .reason = error.what()});
+  }
+}

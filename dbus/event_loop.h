@@ -1,0 +1,57 @@
+#pragma once
+
+#include <sdbus-c++/sdbus-c++.h>
+
+#include <chrono>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+namespace devid {
+
+/// The bus thread's loop: one poll(2) over the bus connection, what other threads post, and the signals to stop.
+/// It wakes for nothing else.
+class EventLoop {
+ public:
+  using Task = std::function<void()>;
+
+  /// Blocks SIGTERM, SIGINT and SIGHUP for this thread and all that it starts later: make it before any thread.
+  EventLoop();
+  EventLoop(const EventLoop&) = delete;
+  EventLoop& operator=(const EventLoop&) = delete;
+  EventLoop(EventLoop&&) = delete;
+  EventLoop& operator=(EventLoop&&) = delete;
+  ~EventLoop();
+
+  /// Lets `task` run on the loop's thread, after what was posted before. From any thread, at any time.
+  void post(Task task);
+
+  /// Makes run() return after the current task. On the loop's thread.
+  void quit() { quit_ = true; }
+
+  /// What SIGHUP does; without it the signal ends the loop like the others.
+  void on_hangup(Task task) { hangup_ = std::move(task); }
+
+  enum class End { quit, signal, idle, disconnected };
+
+  /// Serves the connection until quit(), a signal, the end of the connection, or `idle` has passed without any message
+  /// or task while `may_rest` says that nothing is going on. No `idle`: never ends for that.
+  End run(
+      sdbus::IConnection& connection, std::optional<std::chrono::seconds> idle = std::nullopt,
+      const std::function<bool()>& may_rest = [] { return true; });
+
+ private:
+  bool serve(sdbus::IConnection& connection);
+  bool run_posted();
+  [[nodiscard]] bool take_signal() const;
+
+  int wake_fd_;
+  int signal_fd_;
+  bool quit_ = false;
+  Task hangup_;
+  std::mutex mutex_;  ///< guards posted_
+  std::vector<Task> posted_;
+};
+
+}  // namespace devid

@@ -1,0 +1,78 @@
+#include "dbus/job_log.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include "dbus/journal.h"
+#include "dbus/wire.h"
+
+namespace devid {
+namespace {
+
+std::string next_sentence(const identity::Status& status) {
+  return status.next_attempt ? "next attempt at " + format_time(status.next_attempt)
+                             : std::string("nothing is planned");
+}
+
+void log_failure(JobKind kind, const Error& error, const identity::Status& status) {
+  const bool valid = status.generation != 0;
+  journal::Entry(
+      error.code == Errc::cancelled ? journal::Priority::notice : journal::Priority::warning, journal::failed,
+      fmt::format("identity '{}': {} failed: {}; {}{}{}", status.name, job_kind_name(kind), error.sentence(),
+                  valid ? "the credential of generation " + std::to_string(status.generation) + " stays; " : "",
+                  next_sentence(status), error.hint.empty() ? "" : "; hint: " + error.hint))
+      .field("DEVID_IDENTITY", status.name)
+      .field("DEVID_JOB", job_kind_name(kind))
+      .field("DEVID_ERROR", code_name(error.code))
+      .field("DEVID_RETRY", retry_name(error.retry))
+      .write();
+}
+
+}  // namespace
+
+std::string format_time(const std::optional<Time>& time) {
+  return time ? fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", fmt::gmtime(time->time_since_epoch().count())) : "never";
+}
+
+void log_job(JobKind kind, const Result<JobResult>& result, const identity::Status& status) {
+  if (!result) return log_failure(kind, result.error(), status);
+  if (*result == JobResult::pending) {
+    journal::Entry(journal::Priority::notice, journal::pending,
+                   fmt::format("identity '{}': {} is pending at the CA; {}", status.name, job_kind_name(kind),
+                               next_sentence(status)))
+        .field("DEVID_IDENTITY", status.name)
+        .field("DEVID_JOB", job_kind_name(kind))
+        .write();
+    return;
+  }
+  journal::Entry(journal::Priority::notice, journal::obtained,
+                 fmt::format("identity '{}': generation {} is in place: {} issued by {}, valid until {}; {}",
+                             status.name, status.generation, status.subject, status.issuer,
+                             format_time(status.not_after), next_sentence(status)))
+      .field("DEVID_IDENTITY", status.name)
+      .field("DEVID_JOB", job_kind_name(kind))
+      .field("DEVID_GENERATION", std::to_string(status.generation))
+      .field("DEVID_FINGERPRINT", status.fingerprint)
+      .write();
+}
+
+void log_reload(const Result<>& result) {
+  if (result) {
+    journal::Entry(journal::Priority::info, journal::configuration, "the configuration was read again").write();
+    return;
+  }
+  journal::Entry(journal::Priority::error, journal::configuration,
+                 "the new configuration is wrong: " + result.error().sentence() + "; the old one stays in force")
+      .field("DEVID_ERROR", code_name(result.error().code))
+      .write();
+}
+
+void log_configuration_error(const Error& error) {
+  journal::Entry(
+      journal::Priority::error, journal::configuration,
+      error.sentence() + "; mend it, then: devidctl reload" + (error.hint.empty() ? "" : "; hint: " + error.hint))
+      .field("DEVID_ERROR", code_name(error.code))
+      .write();
+}
+
+}  // namespace devid

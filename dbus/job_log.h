@@ -1,0 +1,19 @@
+#pragma once
+
+#include "agent/agent.h"
+
+namespace devid {
+
+/// "2026-11-23 14:05:00 UTC", or "never".
+std::string format_time(const std::optional<Time>& time);
+
+/// One journal entry for the end of a job; it ends in what happens next.
+void log_job(JobKind kind, const Result<JobResult>& result, const identity::Status& status);
+
+/// One entry for a configuration that was read again, or refused.
+void log_reload(const Result<>& result);
+
+/// One entry for a file of the configuration that is wrong at start.
+void log_configuration_error(const Error& error);
+
+}  // namespace devid

@@ -1,0 +1,182 @@
+#include "dbus/service.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "dbus/job_log.h"
+#include "dbus/version.h"
+
+namespace devid {
+namespace {
+
+std::vector<TokenDescription> describe(const Agent& agent) {
+  std::vector<TokenDescription> list;
+  for (const auto& [name, token] : agent.tokens()) list.push_back(token->description());
+  return list;
+}
+
+bool has_valid_credential(const identity::Status& status, Time now) {
+  return status.generation != 0 && status.not_after && *status.not_after > now;
+}
+
+/// Hands what happens in a job to the bus thread.
+class Reporter final : public JobObserver {
+ public:
+  Reporter(const JobControl& control, std::function<void(Phase)> report)
+      : control_(control), report_(std::move(report)) {}
+  void entered(Phase phase) override { report_(phase); }
+  [[nodiscard]] bool cancelled() const override { return control_.cancelled; }
+
+ private:
+  const JobControl& control_;
+  std::function<void(Phase)> report_;
+};
+
+}  // namespace
+
+Service::Service(sdbus::IConnection& connection, EventLoop& loop, const Clock& clock, std::unique_ptr<Agent> agent)
+    : connection_(connection),
+      loop_(loop),
+      clock_(clock),
+      tokens_(describe(*agent)),
+      manager_(connection, *this),
+      worker_(adopt(std::move(agent))) {}
+
+std::unique_ptr<Agent> Service::adopt(std::unique_ptr<Agent> agent) {
+  take_over(agent->status());
+  return agent;
+}
+
+Service::~Service() {
+  for (const auto& [number, job] : jobs_) job->control()->cancelled = true;
+}
+
+Result<sdbus::ObjectPath> Service::find_identity(const std::string& name) const {
+  if (const auto found = identities_.find(name); found != identities_.end())
+    return sdbus::ObjectPath(found->second->getObjectPath());
+  std::string known;
+  for (const auto& [other, object] : identities_) known.append(known.empty() ? "" : ", ").append(other);
+  return fail({.code = Errc::no_such_identity,
+               .retry = Retry::after_operator,
+               .what = "there is no identity '" + printable(name, 80) + "'",
+               .hint = known.empty() ? "describe one in /etc/devid/identities.d/NAME.toml, then: devidctl reload"
+                                     : "there are: " + known});
+}
+
+JobObject* Service::job_of(const std::string& identity) const {
+  for (const auto& [number, job] : jobs_)
+    if (job->identity() == identity) return job.get();
+  return nullptr;
+}
+
+void Service::submit(Worker::Task task) {
+  ++tasks_;
+  worker_.submit(std::move(task));
+}
+
+Result<sdbus::ObjectPath> Service::start_job(const identity::Status& status, JobKind kind, JobOptions options) {
+  if (const JobObject* running = job_of(status.name); running != nullptr) return running->path();
+  const bool valid = has_valid_credential(status, clock_.now());
+  if (kind == JobKind::renew && !valid) {
+    return fail({.code = Errc::wrong_state,
+                 .what = "identity '" + status.name + "' has no valid credential to renew with",
+                 .hint = "devidctl enroll " + status.name});
+  }
+  if (kind == JobKind::enroll && valid && !options.force) {
+    return fail({.code = Errc::wrong_state,
+                 .what = "identity '" + status.name + "' is enrolled",
+                 .hint = "devidctl renew " + status.name + ", or enroll --force to begin again with the IDevID"});
+  }
+  const std::uint64_t number = ++last_job_;
+  auto& job = jobs_[number] = std::make_unique<JobObject>(connection_, number, status.name, kind);
+  job->announce();
+  manager_.emitJobNew(job->path(), wire::identity_path(status.name));
+  submit([this, number, name = status.name, kind, options, control = job->control()](Agent& agent) {
+    Reporter reporter(*control, [this, number](Phase phase) { loop_.post([=, this] { begin(number, phase); }); });
+    auto result = control->cancelled
+                      ? Result<JobResult>(fail({.code = Errc::cancelled, .what = "the job was cancelled"}))
+                      : agent.run(name, kind, options, reporter);
+    loop_.post([this, number, result = std::move(result), statuses = agent.status()]() mutable {
+      finish(number, result, std::move(statuses));
+    });
+  });
+  return job->path();
+}
+
+std::vector<sdbus::ObjectPath> Service::run_due() {
+  const Time now = clock_.now();
+  std::vector<sdbus::ObjectPath> started;
+  for (const auto& [name, object] : identities_) {
+    const auto& status = object->status();
+    if (!status.next_attempt || *status.next_attempt > now) continue;
+    const JobKind kind = has_valid_credential(status, now) ? JobKind::renew : JobKind::enroll;
+    if (auto job = start_job(status, kind, {})) started.push_back(*job);
+  }
+  return started;
+}
+
+void Service::reload(std::function<void(const Result<>&)> done) {
+  submit([this, done = std::move(done)](Agent& agent) {
+    auto result = agent.reload();
+    loop_.post([this, done, result = std::move(result), statuses = agent.status(), tokens = describe(agent)]() mutable {
+      --tasks_;
+      log_reload(result);
+      tokens_ = std::move(tokens);
+      take_over(std::move(statuses));
+      done(result);
+    });
+  });
+}
+
+bool Service::clock_trusted() const {
+  Time floor{Seconds(build_time)};
+  for (const auto& [name, object] : identities_)
+    if (object->status().not_before) floor = std::max(floor, *object->status().not_before);
+  return clock_.now() >= floor;
+}
+
+void Service::begin(std::uint64_t number, Phase phase) {
+  const auto found = jobs_.find(number);
+  if (found == jobs_.end()) return;
+  JobObject& job = *found->second;
+  job.enter(phase);
+  const auto object = identities_.find(job.identity());
+  if (object == identities_.end()) return;
+  identity::Status status = object->second->status();
+  status.state = job.kind() == JobKind::enroll ? identity::State::enrolling : identity::State::renewing;
+  status.reason = "a job is running: " + std::string(phase_name(phase));
+  object->second->update(std::move(status));
+}
+
+void Service::finish(std::uint64_t number, const Result<JobResult>& result, std::vector<identity::Status> statuses) {
+  --tasks_;
+  take_over(std::move(statuses));
+  const auto found = jobs_.find(number);
+  if (found == jobs_.end()) return;
+  JobObject& job = *found->second;
+  if (const auto object = identities_.find(job.identity()); object != identities_.end())
+    log_job(job.kind(), result, object->second->status());
+  const std::string outcome = job.finish(result);
+  job.withdraw();
+  manager_.emitJobRemoved(job.path(), wire::identity_path(job.identity()), outcome);
+  jobs_.erase(found);
+}
+
+void Service::take_over(std::vector<identity::Status> statuses) {
+  std::erase_if(identities_, [&](const auto& entry) {
+    const bool gone = std::ranges::none_of(statuses, [&](const auto& status) { return status.name == entry.first; });
+    if (gone) entry.second->withdraw();
+    return gone;
+  });
+  for (auto& status : statuses) {
+    const std::string name = status.name;
+    if (const auto found = identities_.find(name); found != identities_.end()) {
+      found->second->update(std::move(status));
+    } else {
+      auto& object = identities_[name] = std::make_unique<IdentityObject>(connection_, *this, std::move(status));
+      object->announce();
+    }
+  }
+}
+
+}  // namespace devid

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <sdbus-c++/sdbus-c++.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "dbus/event_loop.h"
+#include "dbus/identity_object.h"
+#include "dbus/job_object.h"
+#include "dbus/manager_object.h"
+#include "dbus/worker.h"
+
+namespace devid {
+
+/// devidd on the bus: the objects, and the way from a call to a job on the worker and back.
+/// Lives on the bus thread. What it answers with are copies that the worker has posted: nothing here waits.
+class Service {
+ public:
+  /// Exports all objects; the name is requested by the caller afterwards. `agent` moves to the worker thread.
+  Service(sdbus::IConnection& connection, EventLoop& loop, const Clock& clock, std::unique_ptr<Agent> agent);
+  Service(const Service&) = delete;
+  Service& operator=(const Service&) = delete;
+  Service(Service&&) = delete;
+  Service& operator=(Service&&) = delete;
+  /// Asks running jobs to stop and waits for the worker.
+  ~Service();
+
+  Result<sdbus::ObjectPath> find_identity(const std::string& name) const;
+
+  /// Starts a job, or answers with the one that is running for this identity. Error: wrong_state.
+  Result<sdbus::ObjectPath> start_job(const identity::Status& status, JobKind kind, JobOptions options);
+
+  /// Starts what is due (docs/ARCHITECTURE.md, "Due").
+  std::vector<sdbus::ObjectPath> run_due();
+
+  /// Reads the configuration again on the worker, then calls `done` on this thread.
+  void reload(std::function<void(const Result<>&)> done);
+
+  [[nodiscard]] const std::vector<TokenDescription>& tokens() const { return tokens_; }
+  [[nodiscard]] bool clock_trusted() const;
+
+  /// Nothing is running and nothing waits.
+  [[nodiscard]] bool at_rest() const { return tasks_ == 0; }
+
+ private:
+  /// Exports what the agent has before the worker takes it.
+  std::unique_ptr<Agent> adopt(std::unique_ptr<Agent> agent);
+  void submit(Worker::Task task);
+  void take_over(std::vector<identity::Status> statuses);
+  void begin(std::uint64_t job, Phase phase);
+  void finish(std::uint64_t job, const Result<JobResult>& result, std::vector<identity::Status> statuses);
+  [[nodiscard]] JobObject* job_of(const std::string& identity) const;
+
+  sdbus::IConnection& connection_;
+  EventLoop& loop_;
+  const Clock& clock_;
+  std::vector<TokenDescription> tokens_;
+  ManagerObject manager_;
+  std::map<std::string, std::unique_ptr<IdentityObject>, std::less<>> identities_;
+  std::map<std::uint64_t, std::unique_ptr<JobObject>> jobs_;
+  std::uint64_t last_job_ = 0;
+  unsigned tasks_ = 0;  ///< given to the worker and not come back
+  Worker worker_;       // last: its thread ends first
+};
+
+}  // namespace devid
