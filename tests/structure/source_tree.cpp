@@ -34,7 +34,10 @@ const std::map<std::string, std::vector<std::string>, std::less<>> arrows = {
     {"agent/identity",
      {"base", "tokens", "tokens/openssl/signing_key.h", "agent/pki", "agent/est", "agent/identity", "agent"}},
     {"agent", {"base", "tokens", "tokens/openssl/signing_key.h", "agent/pki", "agent/est", "agent/identity", "agent"}},
-    {"dbus", {"base", "tokens", "tokens/tpm", "tokens/openssl", "agent", "agent/identity", "agent/pki", "dbus"}},
+    {"dbus",
+     {"base", "tokens", "tokens/tpm", "agent", "agent/identity", "dbus", "org.devid1.Manager.adaptor.h",
+      "org.devid1.Identity.adaptor.h", "org.devid1.Job.adaptor.h"}},
+    {"dbus/ctl", {"base", "agent/pki", "dbus", "dbus/ctl"}},
 };
 
 /// Where in product code a third party's headers may be seen.

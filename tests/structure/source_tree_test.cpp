@@ -1,9 +1,11 @@
 #include "tests/structure/source_tree.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <regex>
 
 #include "base/error.h"
 #include "tests/support/temporary_directory.h"
@@ -164,6 +166,15 @@ TEST(EveryErrorCode, IsCalledOnTheBusAsItIsInTheCode) {
   const auto declared = declared_codes();
   EXPECT_THAT(declared, Contains("TokenLockedOut"));
   EXPECT_EQ(public_names, declared);
+}
+
+TEST(EveryErrorCode, IsInTheManual) {
+  std::ifstream in(fs::path(DEVID_SOURCE_DIR) / "docs/man/devidd.8");
+  const std::string manual{std::istreambuf_iterator<char>(in), {}};
+  for (const Errc code : all_error_codes()) {
+    const std::regex name(fmt::format(R"(\b{}\b)", code_name(code)));
+    EXPECT_TRUE(std::regex_search(manual, name)) << code_name(code);
+  }
 }
 
 }  // namespace
