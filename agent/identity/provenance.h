@@ -1,0 +1,30 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "agent/job.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "tokens/key.h"
+
+namespace devid::identity {
+
+/// Where a key and its certificate come from: the content of meta.json.
+struct Provenance {
+  std::string token;           ///< the name of the token that holds the key
+  std::string key_protection;  ///< TokenDescription::kind: "tpm2"
+  PublicKey public_key;
+  std::string server;  ///< est::Endpoint::base
+  JobKind method = JobKind::enroll;
+  Time created;
+  bool operator==(const Provenance&) const = default;
+};
+
+/// The JSON text of meta.json, version 1. The public key is PEM in it, the time seconds since the epoch.
+std::string to_json(const Provenance& provenance);
+
+/// The other way. Error: state_corrupt, for anything that to_json would not have written, another version included.
+Result<Provenance> parse_provenance(std::string_view json);
+
+}  // namespace devid::identity
