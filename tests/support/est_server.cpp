@@ -1,0 +1,293 @@
+#include "tests/support/est_server.h"
+
+#include <sys/socket.h>
+
+#include <atomic>
+#include <boost/asio.hpp>
+#include <boost/asio/ssl.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http.hpp>
+#include <condition_variable>
+#include <deque>
+#include <list>
+#include <map>
+#include <set>
+#include <stdexcept>
+#include <thread>
+
+#include "tests/support/cut_socket.h"
+
+namespace devid::test {
+namespace {
+
+namespace asio = boost::asio;
+namespace http = boost::beast::http;
+using ErrorCode = boost::system::error_code;
+using Tcp = asio::ip::tcp;
+using Stream = asio::ssl::stream<CutSocket>;
+using Certificate = Owned<X509, X509_free>;
+
+constexpr std::size_t request_limit = 1U << 20U;
+
+asio::ssl::context make_context(const EstServerSpec& spec) {
+  SSL_CTX* context = SSL_CTX_new(TLS_server_method());
+  if (context == nullptr) throw std::runtime_error("cannot make a TLS context: " + openssl_reason());
+  asio::ssl::context owner(context);
+  const bool old_only = spec.tls == TlsVersion::tls_1_2;
+  const bool new_only = spec.tls == TlsVersion::tls_1_3;
+  SSL_CTX_set_options(context, SSL_OP_NO_TICKET);  // each handshake shows the client's certificate
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+  if (SSL_CTX_set_min_proto_version(context, new_only ? TLS1_3_VERSION : TLS1_2_VERSION) != 1 ||
+      SSL_CTX_set_max_proto_version(context, old_only ? TLS1_2_VERSION : 0) != 1 ||
+      SSL_CTX_use_certificate_chain_file(context, spec.certificate.c_str()) != 1 ||
+      SSL_CTX_use_PrivateKey_file(context, spec.key.c_str(), SSL_FILETYPE_PEM) != 1)
+    throw std::runtime_error("cannot use " + spec.certificate.string() + ": " + openssl_reason());
+  return owner;
+}
+
+std::string text_of(boost::beast::string_view text) { return {text.data(), text.size()}; }
+
+SeenRequest seen(const http::request<http::string_body>& request) {
+  SeenRequest out{.method = text_of(request.method_string()),
+                  .target = text_of(request.target()),
+                  .version = request.version() == 10 ? "HTTP/1.0" : "HTTP/1.1",
+                  .body = request.body()};
+  for (const auto& field : request) {
+    std::string name = text_of(field.name_string());
+    std::ranges::transform(name, name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    out.headers.emplace_back(std::move(name), text_of(field.value()));
+  }
+  return out;
+}
+
+}  // namespace
+
+struct EstServer::State {
+  explicit State(EstServerSpec server_spec)
+      : spec(std::move(server_spec)),
+        service(spec),
+        context(make_context(spec)),
+        acceptor(io, Tcp::endpoint(asio::ip::address_v4::loopback(), spec.port)) {
+    service.trust_clients(context.native_handle());
+  }
+
+  struct Planned {
+    Misbehaviour misbehaviour;
+    unsigned left;
+  };
+  struct Worker {
+    std::thread thread;
+    std::atomic<bool> done = false;
+  };
+
+  EstServerSpec spec;
+  EstService service;
+  asio::io_context io;
+  asio::ssl::context context;
+  Tcp::acceptor acceptor;
+
+  mutable std::mutex mutex;  ///< for all that follows
+  std::condition_variable changed;
+  bool stopping = false;
+  std::map<EstOperation, std::deque<Planned>> plans;
+  std::optional<std::size_t> handshake_cut;
+  std::size_t connections = 0;
+  std::size_t handshakes = 0;
+  std::vector<SeenRequest> requests;
+  std::set<int> sockets;
+
+  std::list<Worker> workers;  ///< the accepting thread's alone
+  std::thread accepting;
+
+  void accept();
+  void reap(bool all);
+  void serve(Tcp::socket socket, std::size_t number);
+  void converse(Stream& stream, std::size_t number);
+  bool reply_to(Stream& stream, SeenRequest request);
+  bool send(Stream& stream, const std::string& bytes, const Misbehaviour& misbehaviour);
+  Misbehaviour next_plan(std::optional<EstOperation> operation);
+  void pause(std::chrono::milliseconds time);
+  void pause_until_stopped();
+};
+
+void EstServer::State::accept() {
+  for (;;) {
+    ErrorCode error;
+    Tcp::socket socket(io);
+    acceptor.accept(socket, error);
+    reap(false);
+    const std::scoped_lock lock(mutex);
+    if (stopping) break;
+    if (error) continue;
+    sockets.insert(socket.native_handle());
+    auto& worker = workers.emplace_back();
+    worker.thread = std::thread([this, &worker, taken = std::move(socket), number = ++connections]() mutable {
+      serve(std::move(taken), number);
+      worker.done = true;
+    });
+  }
+  reap(true);
+}
+
+void EstServer::State::reap(bool all) {
+  for (auto worker = workers.begin(); worker != workers.end();) {
+    if (!all && !worker->done) {
+      ++worker;
+      continue;
+    }
+    worker->thread.join();
+    worker = workers.erase(worker);
+  }
+}
+
+void EstServer::State::serve(Tcp::socket socket, std::size_t number) {
+  const int descriptor = socket.native_handle();
+  ErrorCode ignored;
+  socket.set_option(Tcp::no_delay(true), ignored);
+  {
+    Stream stream(CutSocket(std::move(socket)), context);
+    converse(stream, number);
+    const std::scoped_lock lock(mutex);
+    sockets.erase(descriptor);  // before it is closed, and its number is another's
+  }
+}
+
+void EstServer::State::converse(Stream& stream, std::size_t number) {
+  ErrorCode error;
+  {
+    const std::scoped_lock lock(mutex);
+    stream.next_layer().cut_after(handshake_cut);
+  }
+  stream.handshake(Stream::server, error);
+  if (error) return;
+  stream.next_layer().cut_after(std::nullopt);
+  {
+    const std::scoped_lock lock(mutex);
+    ++handshakes;
+  }
+  boost::beast::flat_buffer buffer;
+  for (bool open = true; open;) {
+    http::request_parser<http::string_body> parser;
+    parser.body_limit(request_limit);
+    http::read(stream, buffer, parser, error);
+    if (error) return;
+    SeenRequest request = seen(parser.get());
+    request.connection = number;
+    open = reply_to(stream, std::move(request)) && parser.get().keep_alive();
+  }
+  stream.shutdown(error);
+}
+
+bool EstServer::State::reply_to(Stream& stream, SeenRequest request) {
+  const Certificate certificate(SSL_get1_peer_certificate(stream.native_handle()));
+  request.tls_version = SSL_get_version(stream.native_handle());
+  if (certificate) request.client = subject_text(certificate.get());
+
+  const Misbehaviour plan = next_plan(service.operation_of(request.target));
+  const TlsPeer peer{.certificate = certificate.get(), .chain = SSL_get_peer_cert_chain(stream.native_handle())};
+  const Reply reply = service.answer(request, peer, plan);
+  request.status = reply.status;
+  if (spec.on_request) spec.on_request(request);
+  {
+    const std::scoped_lock lock(mutex);
+    requests.push_back(std::move(request));
+  }
+  pause(plan.delay);
+  return send(stream, answer_bytes(reply, plan), plan);
+}
+
+/// Returns whether the connection goes on.
+bool EstServer::State::send(Stream& stream, const std::string& bytes, const Misbehaviour& misbehaviour) {
+  ErrorCode error;
+  const std::size_t size = std::min(bytes.size(), misbehaviour.cut_after.value_or(bytes.size()));
+  asio::write(stream, asio::buffer(bytes.data(), size), error);
+  if (error) return false;
+  const bool cut = size < bytes.size();
+  if (cut && misbehaviour.ending == Ending::stall) pause_until_stopped();
+  if (cut && misbehaviour.ending == Ending::abrupt) {
+    stream.lowest_layer().shutdown(Tcp::socket::shutdown_both, error);
+    return false;
+  }
+  return !cut && !misbehaviour.raw && misbehaviour.form != HttpForm::http_1_0;
+}
+
+Misbehaviour EstServer::State::next_plan(std::optional<EstOperation> operation) {
+  const std::scoped_lock lock(mutex);
+  if (!operation || plans[*operation].empty()) return {};
+  auto& queue = plans[*operation];
+  const Misbehaviour next = queue.front().misbehaviour;
+  if (queue.front().left != always && --queue.front().left == 0) queue.pop_front();
+  return next;
+}
+
+void EstServer::State::pause(std::chrono::milliseconds time) {
+  std::unique_lock lock(mutex);
+  changed.wait_for(lock, time, [this] { return stopping; });
+}
+
+void EstServer::State::pause_until_stopped() {
+  std::unique_lock lock(mutex);
+  changed.wait(lock, [this] { return stopping; });
+}
+
+EstServer::EstServer(EstServerSpec spec) : state_(std::make_unique<State>(std::move(spec))) {
+  state_->accepting = std::thread([this] { state_->accept(); });
+}
+
+EstServer::~EstServer() {
+  {
+    const std::scoped_lock lock(state_->mutex);
+    state_->stopping = true;
+    for (const int socket : state_->sockets) ::shutdown(socket, SHUT_RDWR);
+  }
+  state_->changed.notify_all();
+  ::shutdown(state_->acceptor.native_handle(), SHUT_RDWR);  // makes accept() return
+  state_->accepting.join();
+}
+
+std::uint16_t EstServer::port() const { return state_->acceptor.local_endpoint().port(); }
+
+std::string EstServer::url(const std::string& host) const { return "https://" + host + ":" + std::to_string(port()); }
+
+void EstServer::misbehave(EstOperation operation, Misbehaviour misbehaviour, unsigned times) {
+  const std::scoped_lock lock(state_->mutex);
+  state_->plans[operation].push_back({std::move(misbehaviour), times});
+}
+
+void EstServer::cut_handshakes(std::size_t after_bytes) {
+  const std::scoped_lock lock(state_->mutex);
+  state_->handshake_cut = after_bytes;
+}
+
+void EstServer::behave() {
+  const std::scoped_lock lock(state_->mutex);
+  state_->plans.clear();
+  state_->handshake_cut.reset();
+}
+
+std::size_t EstServer::connections() const {
+  const std::scoped_lock lock(state_->mutex);
+  return state_->connections;
+}
+
+std::size_t EstServer::handshakes() const {
+  const std::scoped_lock lock(state_->mutex);
+  return state_->handshakes;
+}
+
+std::vector<SeenRequest> EstServer::requests() const {
+  const std::scoped_lock lock(state_->mutex);
+  return state_->requests;
+}
+
+std::vector<std::string> EstServer::issued() const { return state_->service.issued(); }
+
+void EstServer::forget() {
+  state_->service.forget();
+  const std::scoped_lock lock(state_->mutex);
+  state_->connections = 0;
+  state_->handshakes = 0;
+  state_->requests.clear();
+}
+
+}  // namespace devid::test

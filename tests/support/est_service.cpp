@@ -1,0 +1,169 @@
+#include "tests/support/est_service.h"
+
+#include <openssl/err.h>
+
+#include <algorithm>
+#include <array>
+#include <stdexcept>
+
+namespace devid::test {
+namespace {
+
+constexpr std::array<std::pair<EstOperation, std::string_view>, 4> operations = {{
+    {EstOperation::cacerts, "cacerts"},
+    {EstOperation::csrattrs, "csrattrs"},
+    {EstOperation::simpleenroll, "simpleenroll"},
+    {EstOperation::simplereenroll, "simplereenroll"},
+}};
+
+Reply refuse(unsigned status, std::string text) {
+  return {.status = status, .media_type = "text/plain", .content = {}, .text = std::move(text) + "\n"};
+}
+
+bool is_wrapped(std::string_view body) {
+  constexpr std::size_t longest_line = 76;
+  std::size_t line = 0;
+  for (const char c : body) {
+    line = c == '\n' || c == '\r' ? 0 : line + 1;
+    if (line > longest_line) return false;
+  }
+  return true;
+}
+
+/// Why one of the known servers would refuse the form of a request, or nothing.
+std::optional<Reply> form_error(const SeenRequest& request) {
+  if (request.header("transfer-encoding") || !request.header("content-length"))
+    return refuse(411, "a Content-Length is wanted");
+  if (request.header("expect")) return refuse(417, "no expectations, please");
+  if (request.header("content-type") != "application/pkcs10") return refuse(415, "application/pkcs10 is wanted");
+  if (request.header("content-transfer-encoding") != "base64") return refuse(415, "base64 is wanted");
+  if (!is_wrapped(request.body)) return refuse(400, "the base64 is not wrapped");
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::string operation_name(EstOperation operation) {
+  return std::string(operations.at(static_cast<std::size_t>(operation)).second);
+}
+
+std::optional<EstOperation> operation_from_name(std::string_view name) {
+  for (const auto& [operation, its_name] : operations)
+    if (its_name == name) return operation;
+  return std::nullopt;
+}
+
+std::optional<std::string> SeenRequest::header(std::string_view name) const {
+  const auto found = std::ranges::find_if(headers, [name](const auto& header) { return header.first == name; });
+  if (found == headers.end()) return std::nullopt;
+  return found->second;
+}
+
+EstService::EstService(const EstServerSpec& spec)
+    : label_(spec.label),
+      csr_attributes_(spec.csr_attributes),
+      demand_certificate_(spec.demand_certificate),
+      issuer_(spec.issuer),
+      manufacturer_(load_certificates(spec.manufacturer_ca)),
+      manufacturer_store_(store_of(manufacturer_)) {
+  if (!spec.issuer_chain.empty() && std::filesystem::file_size(spec.issuer_chain) > 0)
+    issuer_chain_ = load_certificates(spec.issuer_chain);
+  operator_store_ = store_of(load_certificates(spec.issuer.certificate));
+}
+
+EstService::Store EstService::store_of(const std::vector<X509Cert>& anchors) {
+  Store store(X509_STORE_new());
+  X509_STORE_set_flags(store.get(), X509_V_FLAG_PARTIAL_CHAIN);
+  for (const auto& anchor : anchors)
+    if (X509_STORE_add_cert(store.get(), anchor.get()) != 1) throw std::runtime_error("a CA cannot be trusted");
+  return store;
+}
+
+void EstService::trust_clients(SSL_CTX* context) const {
+  auto* names = sk_X509_NAME_new_null();
+  Store store(X509_STORE_new());
+  X509_STORE_set_flags(store.get(), X509_V_FLAG_PARTIAL_CHAIN);
+  const auto trust = [&](X509* ca) {
+    X509_STORE_add_cert(store.get(), ca);
+    sk_X509_NAME_push(names, X509_NAME_dup(X509_get_subject_name(ca)));
+  };
+  for (const auto& ca : manufacturer_) trust(ca.get());
+  trust(issuer_.certificate());
+  SSL_CTX_set_cert_store(context, store.release());
+  SSL_CTX_set_client_CA_list(context, names);
+  SSL_CTX_set_verify(context, SSL_VERIFY_PEER | (demand_certificate_ ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), nullptr);
+}
+
+std::optional<EstOperation> EstService::operation_of(std::string_view target) const {
+  constexpr std::string_view well_known = "/.well-known/est/";
+  if (!target.starts_with(well_known)) return std::nullopt;
+  target.remove_prefix(well_known.size());
+  const auto slash = target.find('/');
+  const std::string_view label = slash == std::string_view::npos ? "" : target.substr(0, slash);
+  if (!label_.empty() && label != label_) return std::nullopt;
+  return operation_from_name(slash == std::string_view::npos ? target : target.substr(slash + 1));
+}
+
+bool EstService::chains_to(X509_STORE* store, const TlsPeer& peer) {
+  const Owned<X509_STORE_CTX, X509_STORE_CTX_free> context(X509_STORE_CTX_new());
+  const bool chains = X509_STORE_CTX_init(context.get(), store, peer.certificate, peer.chain) == 1 &&
+                      X509_verify_cert(context.get()) == 1;
+  ERR_clear_error();
+  return chains;
+}
+
+bool EstService::may(EstOperation operation, const TlsPeer& peer) const {
+  if (chains_to(operator_store_.get(), peer)) return true;
+  return operation == EstOperation::simpleenroll && chains_to(manufacturer_store_.get(), peer);
+}
+
+Reply EstService::enroll(EstOperation operation, const SeenRequest& request, const TlsPeer& peer,
+                         CertificateFlaw flaw) {
+  if (request.method != "POST") return refuse(405, "POST, please");
+  if (peer.certificate == nullptr) return refuse(401, "a client certificate is wanted");
+  if (!may(operation, peer)) return refuse(403, "this certificate may not do that");
+  if (auto error = form_error(request)) return *error;
+  const Request csr = read_request(from_base64(request.body));
+  if (!csr) return refuse(400, "this is no certification request, or its signature is wrong");
+  if (operation == EstOperation::simplereenroll && !same_names(csr.get(), peer.certificate))
+    return refuse(400, "subject and alternative names must be those of the client certificate");
+  const X509Cert certificate = issuer_.issue(csr.get(), flaw);
+  const std::scoped_lock lock(mutex_);
+  issued_.push_back(pem_text(certificate.get()));
+  return {.status = 200,
+          .media_type = "application/pkcs7-mime; smime-type=certs-only",
+          .content = certs_only({certificate.get()}),
+          .text = {}};
+}
+
+Reply EstService::answer(const SeenRequest& request, const TlsPeer& peer, const Misbehaviour& misbehaviour) {
+  const auto operation = operation_of(request.target);
+  if (!operation) return refuse(404, "there is no such service");
+  if (misbehaviour.status) {
+    auto reply = refuse(*misbehaviour.status, "");
+    reply.text = misbehaviour.text;
+    return reply;
+  }
+  if (*operation == EstOperation::simpleenroll || *operation == EstOperation::simplereenroll)
+    return enroll(*operation, request, peer, misbehaviour.certificate);
+  if (request.method != "GET") return refuse(405, "GET, please");
+  if (*operation == EstOperation::csrattrs) {
+    if (csr_attributes_.empty()) return {.status = 204, .media_type = {}, .content = {}, .text = {}};
+    return {.status = 200, .media_type = "application/csrattrs", .content = csr_attributes_, .text = {}};
+  }
+  std::vector<X509*> certificates = {issuer_.certificate()};
+  for (const auto& certificate : issuer_chain_) certificates.push_back(certificate.get());
+  return {.status = 200, .media_type = "application/pkcs7-mime", .content = certs_only(certificates), .text = {}};
+}
+
+std::vector<std::string> EstService::issued() const {
+  const std::scoped_lock lock(mutex_);
+  return issued_;
+}
+
+void EstService::forget() {
+  const std::scoped_lock lock(mutex_);
+  issued_.clear();
+}
+
+}  // namespace devid::test

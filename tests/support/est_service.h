@@ -1,0 +1,100 @@
+#pragma once
+
+#include <openssl/ssl.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/bytes.h"
+#include "tests/support/est_answer.h"
+#include "tests/support/est_issuer.h"
+#include "tests/support/est_misbehaviour.h"
+
+namespace devid::test {
+
+enum class EstOperation { cacerts, csrattrs, simpleenroll, simplereenroll };
+/// "cacerts" …
+std::string operation_name(EstOperation operation);
+std::optional<EstOperation> operation_from_name(std::string_view name);
+
+/// One request as it arrived, and what became of it.
+struct SeenRequest {
+  std::size_t connection = 0;  ///< counted from 1
+  std::string tls_version;     ///< "TLSv1.3"
+  std::string client;          ///< RFC 4514 subject of the client's certificate, empty without one
+  std::string method;
+  std::string target;
+  std::string version;                                       ///< "HTTP/1.1"
+  std::vector<std::pair<std::string, std::string>> headers;  ///< names in lower case
+  std::string body;
+  unsigned status = 0;  ///< of the answer that was meant
+
+  /// The value of a header, or nothing.
+  [[nodiscard]] std::optional<std::string> header(std::string_view name) const;
+};
+
+enum class TlsVersion { any, tls_1_2, tls_1_3 };
+
+/// Files are PEM.
+struct EstServerSpec {
+  std::filesystem::path certificate;  ///< the server's own, followed by its intermediates
+  std::filesystem::path key;
+  std::filesystem::path manufacturer_ca;  ///< whose certificates may use /simpleenroll
+  EstIssuer::Spec issuer;                 ///< issues; its certificates may use both enrollment operations
+  std::filesystem::path issuer_chain;     ///< what /cacerts returns after the issuing CA; may be empty
+  std::uint16_t port = 0;                 ///< 0: any
+  std::string label;                      ///< if not empty, the only one under which there is EST
+  TlsVersion tls = TlsVersion::any;
+  bool demand_certificate = false;                     ///< the handshake fails without a client certificate
+  Bytes csr_attributes;                                ///< DER; empty: 204
+  std::function<void(const SeenRequest&)> on_request;  ///< called on a thread of the server's
+};
+
+/// The client's end of a TLS connection.
+struct TlsPeer {
+  X509* certificate = nullptr;  ///< borrowed; null without one
+  STACK_OF(X509) * chain = nullptr;
+};
+
+/// What the EST server for tests does with a request, without the wire.
+class EstService {
+ public:
+  explicit EstService(const EstServerSpec& spec);
+
+  /// Makes a server context ask for client certificates of the CAs that are known here.
+  void trust_clients(SSL_CTX* context) const;
+
+  /// The operation that a request names, under the label that there is.
+  [[nodiscard]] std::optional<EstOperation> operation_of(std::string_view target) const;
+
+  Reply answer(const SeenRequest& request, const TlsPeer& peer, const Misbehaviour& misbehaviour);
+
+  [[nodiscard]] std::vector<std::string> issued() const;
+  void forget();
+
+ private:
+  using Store = Owned<X509_STORE, X509_STORE_free>;
+  static Store store_of(const std::vector<X509Cert>& anchors);
+  static bool chains_to(X509_STORE* store, const TlsPeer& peer);
+  [[nodiscard]] bool may(EstOperation operation, const TlsPeer& peer) const;
+  Reply enroll(EstOperation operation, const SeenRequest& request, const TlsPeer& peer, CertificateFlaw flaw);
+
+  std::string label_;
+  Bytes csr_attributes_;
+  bool demand_certificate_;
+  EstIssuer issuer_;
+  std::vector<X509Cert> manufacturer_;
+  std::vector<X509Cert> issuer_chain_;
+  Store manufacturer_store_;
+  Store operator_store_;
+  mutable std::mutex mutex_;
+  std::vector<std::string> issued_;
+};
+
+}  // namespace devid::test
