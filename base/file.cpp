@@ -127,15 +127,16 @@ Result<> replace_symlink(const fs::path& link, const fs::path& target) {
 }
 
 Result<> make_directories(const fs::path& path, mode_t mode) {
-  if (::mkdir(path.c_str(), mode) == 0) return sync_directory(parent_of(path));
-  if (errno == EEXIST) {
-    std::error_code ignored;
-    if (fs::is_directory(path, ignored)) return {};
-    return fail(system_error("create", path, ENOTDIR));
+  int made = ::mkdir(path.c_str(), mode);
+  if (made != 0 && errno == ENOENT && path.has_parent_path() && path.parent_path() != path) {
+    if (auto parents = make_directories(path.parent_path(), mode); !parents) return parents;
+    made = ::mkdir(path.c_str(), mode);
   }
-  if (errno != ENOENT || !path.has_parent_path()) return fail(system_error("create", path, errno));
-  if (auto made = make_directories(path.parent_path(), mode); !made) return made;
-  if (::mkdir(path.c_str(), mode) != 0 && errno != EEXIST) return fail(system_error("create", path, errno));
+  std::error_code ignored;
+  if (made != 0 && errno == EEXIST)
+    return fs::is_directory(path, ignored) ? Result<>{} : fail(system_error("create", path, ENOTDIR));
+  if (made != 0) return fail(system_error("create", path, errno));
+  if (::chmod(path.c_str(), mode) != 0) return fail(system_error("set the mode of", path, errno));  // umask or not
   return sync_directory(parent_of(path));
 }
 

@@ -44,8 +44,8 @@ class Store {
 
   /// Writes the next generation and makes it current; returns its number. `generation.number` is ignored. What it takes
   /// was verified by the caller. On any error `current` is what it was, and nothing is left behind. The caller discards
-  /// the request. A number that `current` has named is never given again. Errors: storage_failed; internal if leaf and
-  /// provenance disagree.
+  /// the request. A number that `current` has named is never given again. Errors: storage_failed; state_corrupt if what
+  /// was written does not read back, which it does not if its parts do not belong together.
   Result<std::uint64_t> install(const Generation& generation);
 
   /// Keeps a request. There must be none. Errors: storage_failed, wrong_state.
