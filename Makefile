@@ -23,6 +23,7 @@ build: dependencies ## builds everything into build/dev
 
 lint: dependencies ## checks format, code, scripts, D-Bus XML and man pages
 	@cmake --preset $(PRESET) --log-level=WARNING >/dev/null
+	@cmake --build --preset $(PRESET) --target devid_adaptors >/dev/null
 	@JOBS=$(JOBS) .ci/lint $(BUILD)
 
 asan-ubsan tsan: dependencies ## every test under AddressSanitizer and UBSan, or under ThreadSanitizer
