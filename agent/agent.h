@@ -1,7 +1,5 @@
 #pragma once
 
-#include <functional>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -9,15 +7,11 @@
 #include "agent/configuration.h"
 #include "agent/identity/status.h"
 #include "agent/job.h"
+#include "agent/tokens.h"
 #include "base/clock.h"
 #include "base/result.h"
-#include "tokens/token.h"
 
 namespace devid {
-
-using Tokens = std::map<std::string, std::unique_ptr<Token>, std::less<>>;
-/// Makes the tokens that a configuration names. Called on the worker thread; must not touch the hardware.
-using TokenFactory = std::function<Tokens(const Configuration&)>;
 
 /// The domain: every identity of this device, and the tokens. It knows no D-Bus and logs nothing.
 /// Not thread-safe: lives on the worker thread.

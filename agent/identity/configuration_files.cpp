@@ -47,18 +47,16 @@ bool is_hidden(const fs::path& file) {
 }
 
 ProfileFile read_profile(const fs::path& file, const std::vector<std::string>& tokens) {
-  const auto text = read_text(file);
-  if (text) return parse_profile(*text, file, tokens);
-  std::string stem = file.stem().string();
-  return {.file = file, .name = is_identity_name(stem) ? std::move(stem) : "", .profile = fail(text.error())};
+  auto text = read_text(file);
+  return text ? parse_profile(*text, file, tokens) : unusable_file(file, std::move(text.error()));
 }
 
 void refuse_second(ProfileFile& second, const fs::path& first) {
-  second.profile = fail({.code = Errc::config_invalid,
-                         .retry = Retry::after_operator,
-                         .what = fmt::format("{}:1:1: the identity '{}' is also that of {}", second.file.string(),
-                                             second.name, first.string()),
-                         .hint = "give one of them another name"});
+  second.profile =
+      fail({.code = Errc::config_invalid,
+            .retry = Retry::after_operator,
+            .what = fmt::format("{}: the identity '{}' is also that of {}", second.place, second.name, first.string()),
+            .hint = "give one of them another name"});
   second.name.clear();
 }
 

@@ -202,10 +202,14 @@ void parse_retry(TableParser table, RetryPolicy& retry) {
 
 }  // namespace
 
+ProfileFile unusable_file(const std::filesystem::path& file, Error error) {
+  return {.file = file, .name = default_name(file), .place = file.string() + ":1:1", .profile = fail(std::move(error))};
+}
+
 ProfileFile parse_profile(std::string_view text, const std::filesystem::path& file,
                           const std::vector<std::string>& tokens) {
   const auto root = parse_toml(text, file);
-  if (!root) return {.file = file, .name = default_name(file), .profile = fail(root.error())};
+  if (!root) return unusable_file(file, root.error());
   Complaints complaints(file);
   TableParser top(*root, "", complaints);
   Profile profile{.name = parse_name(top, file), .file = file};
@@ -219,10 +223,9 @@ ProfileFile parse_profile(std::string_view text, const std::filesystem::path& fi
   parse_renewal(top.table("renewal"), profile.renew_at);
   parse_retry(top.table("retry"), profile.retry);
   top.refuse_unknown();
-  std::string name = profile.name;
-  if (auto complaint = complaints.first())
-    return {.file = file, .name = std::move(name), .profile = fail(std::move(*complaint))};
-  return {.file = file, .name = std::move(name), .profile = std::move(profile)};
+  ProfileFile parsed{.file = file, .name = profile.name, .place = top.place("name"), .profile = std::move(profile)};
+  if (auto complaint = complaints.first()) parsed.profile = fail(std::move(*complaint));
+  return parsed;
 }
 
 }  // namespace devid::identity

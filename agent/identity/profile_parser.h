@@ -15,9 +15,13 @@ struct ProfileFile {
   std::filesystem::path file;
   /// Of the identity, also where the rest of the file is wrong; empty if the file gives no usable name.
   std::string name;
+  std::string place;  ///< of the name: "file:line:column"
   /// Errors: config_missing, config_syntax, config_invalid; the last two with file:line:column.
   Result<Profile> profile;
 };
+
+/// What there is to say of a file that cannot be parsed at all.
+ProfileFile unusable_file(const std::filesystem::path& file, Error error);
 
 /// Parses the text of a profile, as devid.toml(5) describes it. `tokens` are the names of the tokens that there are; if
 /// none are known, any will do. Touches no file.

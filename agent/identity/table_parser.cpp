@@ -10,13 +10,14 @@
 namespace devid::identity {
 namespace {
 
-std::string located(const std::filesystem::path& file, toml::source_position where, std::string_view message) {
-  return fmt::format("{}:{}:{}: {}", file.string(), where.line, where.column, message);
-}
-
 /// A table without a place of its own begins with the file.
 toml::source_position position_of(const toml::source_region& region) {
   return region.begin ? region.begin : toml::source_position{1, 1};
+}
+
+std::string place_of(const std::filesystem::path& file, const toml::source_region& where) {
+  const auto position = position_of(where);
+  return fmt::format("{}:{}:{}", file.string(), position.line, position.column);
 }
 
 std::string_view type_text(toml::node_type type) {
@@ -70,13 +71,14 @@ bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x
 }  // namespace
 
 void Complaints::add(const toml::source_region& where, std::string_view message, std::string hint) {
-  const auto position = position_of(where);
-  complaints_.push_back({.where = position,
+  complaints_.push_back({.where = position_of(where),
                          .error = {.code = Errc::config_invalid,
                                    .retry = Retry::after_operator,
-                                   .what = located(file_, position, message),
+                                   .what = fmt::format("{}: {}", place(where), message),
                                    .hint = std::move(hint)}});
 }
+
+std::string Complaints::place(const toml::source_region& where) const { return place_of(file_, where); }
 
 std::optional<Error> Complaints::first() const {
   const auto found = std::ranges::min_element(complaints_, {}, [](const Complaint& complaint) {
@@ -91,7 +93,7 @@ Result<toml::table> parse_toml(std::string_view text, const std::filesystem::pat
   } catch (const toml::parse_error& error) {
     return fail({.code = Errc::config_syntax,
                  .retry = Retry::after_operator,
-                 .what = located(file, position_of(error.source()), "this is not TOML"),
+                 .what = place_of(file, error.source()) + ": this is not TOML",
                  .reason = std::string(error.description())});
   }
 }
@@ -105,6 +107,7 @@ TableParser TableParser::table(std::string_view key) {
   const bool usable = node != nullptr && node->is_table();
   TableParser parser(usable ? *node->as_table() : empty_table(), full_name(key), complaints_);
   parser.exists_ = usable;
+  parser.is_other_type_ = node != nullptr && !usable;
   return parser;
 }
 
@@ -169,12 +172,14 @@ std::vector<TableParser::Attribute> TableParser::attributes() {
   return found;
 }
 
+std::string TableParser::place(std::string_view key) const { return complaints_.place(where(key)); }
+
 void TableParser::complain(std::string_view key, std::string_view message, std::string hint) {
-  const toml::node* node = table_.get(key);
-  complaints_.add(node != nullptr ? node->source() : table_.source(), message, std::move(hint));
+  complaints_.add(where(key), message, std::move(hint));
 }
 
 void TableParser::complain_missing(std::string_view key, std::string hint) {
+  if (is_other_type_) return;
   complaints_.add(table_.source(), fmt::format("{} is missing", full_name(key)), std::move(hint));
 }
 
@@ -189,6 +194,11 @@ void TableParser::refuse_unknown() {
 const toml::node* TableParser::find(std::string_view key) {
   known_.emplace_back(key);
   return table_.get(key);
+}
+
+const toml::source_region& TableParser::where(std::string_view key) const {
+  const toml::node* node = table_.get(key);
+  return node != nullptr ? node->source() : table_.source();
 }
 
 std::string TableParser::full_name(std::string_view key) const {

@@ -20,6 +20,8 @@ class Complaints {
 
   /// `message` is put after "file:line:column: ".
   void add(const toml::source_region& where, std::string_view message, std::string hint = {});
+  /// "file:line:column".
+  [[nodiscard]] std::string place(const toml::source_region& where) const;
   /// The complaint that comes first in the file: config_invalid.
   [[nodiscard]] std::optional<Error> first() const;
 
@@ -47,7 +49,7 @@ class TableParser {
   /// `name` is empty for the file's top level.
   TableParser(const toml::table& table, std::string name, Complaints& complaints);
 
-  /// A table in this one; an empty one if it is not there.
+  /// A table in this one; an empty one if it is not there, or is no table.
   TableParser table(std::string_view key);
   /// A string that is not empty and holds no control characters.
   std::optional<std::string> string(std::string_view key);
@@ -68,14 +70,18 @@ class TableParser {
 
   [[nodiscard]] bool exists() const { return exists_; }
   [[nodiscard]] bool has(std::string_view key) const { return table_.contains(key); }
+  /// "file:line:column" of the value of a key, or, if there is none, of the table.
+  [[nodiscard]] std::string place(std::string_view key) const;
   /// Complains about the value of a key, or, if there is none, about the table.
   void complain(std::string_view key, std::string_view message, std::string hint = {});
+  /// Says nothing where the table itself was complained about.
   void complain_missing(std::string_view key, std::string hint = {});
   /// To be called when all known keys were asked for: complains about each other key, naming the nearest known one.
   void refuse_unknown();
 
  private:
   const toml::node* find(std::string_view key);
+  [[nodiscard]] const toml::source_region& where(std::string_view key) const;
   [[nodiscard]] std::string full_name(std::string_view key) const;
   std::optional<Located> string_of(const toml::node& node, const std::string& name);
   void complain_type(const toml::node& node, std::string_view name, std::string_view wanted);
@@ -84,6 +90,7 @@ class TableParser {
   std::string name_;
   Complaints& complaints_;
   bool exists_ = true;
+  bool is_other_type_ = false;
   std::vector<std::string> known_;
 };
 

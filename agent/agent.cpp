@@ -1,0 +1,152 @@
+#include "agent/agent.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <random>
+#include <system_error>
+#include <utility>
+
+#include "agent/identity/configuration_files.h"
+#include "agent/identity/identity.h"
+#include "base/file.h"
+
+namespace devid {
+
+struct Agent::State {
+  Paths paths;
+  TokenFactory factory;
+  const Clock& clock;
+  identity::Random random;
+  std::optional<Configuration> configuration;  ///< none if devid.toml is wrong
+  Tokens tokens;
+  std::map<std::string, identity::Identity, std::less<>> identities;
+  std::vector<Error> configuration_errors;
+};
+
+namespace {
+
+using identity::ProfileFile;
+
+identity::Random random_source() {
+  return [engine = std::mt19937_64(std::random_device()()),
+          share = std::uniform_real_distribution<double>()]() mutable { return share(engine); };
+}
+
+std::vector<std::string> names_of(const Tokens& tokens) {
+  std::vector<std::string> names;
+  for (const auto& [name, token] : tokens) names.push_back(name);
+  return names;
+}
+
+std::vector<Error> errors_of(const std::vector<ProfileFile>& files) {
+  std::vector<Error> errors;
+  for (const auto& file : files)
+    if (!file.profile) errors.push_back(file.profile.error());
+  return errors;
+}
+
+Error unknown(const std::string& name) {
+  return {.code = Errc::no_such_identity,
+          .retry = Retry::never,
+          .what = fmt::format("there is no identity '{}'", name),
+          .hint = "devidctl status lists them"};
+}
+
+Result<> check_state_directory(const std::filesystem::path& directory) {
+  if (auto made = make_directories(directory, 0755); !made) return made;
+  if (::access(directory.c_str(), R_OK | W_OK | X_OK) == 0) return {};
+  return fail({.code = Errc::storage_failed,
+               .retry = Retry::after_operator,
+               .what = "cannot write to " + directory.string(),
+               .reason = std::generic_category().message(errno),
+               .hint = "it must belong to the user that devidd runs as"});
+}
+
+}  // namespace
+
+Agent::Agent(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Agent::~Agent() = default;
+
+Result<std::unique_ptr<Agent>> Agent::load(Paths paths, TokenFactory factory, const Clock& clock) {
+  if (auto usable = check_state_directory(paths.state); !usable) return fail(std::move(usable.error()));
+  std::unique_ptr<State> state(
+      new State{.paths = std::move(paths), .factory = std::move(factory), .clock = clock, .random = random_source()});
+  auto configuration = identity::read_configuration(state->paths);
+  if (configuration) {
+    state->tokens = state->factory(*configuration);
+    state->configuration = *configuration;
+  } else {
+    state->configuration_errors.push_back(configuration.error());
+  }
+  auto files = identity::read_profiles(state->paths, names_of(state->tokens));
+  if (!files) {
+    state->configuration_errors.push_back(std::move(files.error()));
+    files = std::vector<ProfileFile>();
+  }
+  std::ranges::move(errors_of(*files), std::back_inserter(state->configuration_errors));
+  for (auto& [file, name, place, profile] : *files) {
+    if (name.empty()) continue;
+    // Without devid.toml it is not known which tokens there are.
+    if (!configuration) profile = fail(configuration.error());
+    state->identities.try_emplace(name, name, std::move(profile), state->paths.state / name, clock.now());
+  }
+  return std::unique_ptr<Agent>(new Agent(std::move(state)));
+}
+
+std::vector<identity::Status> Agent::status() const {
+  std::vector<identity::Status> all;
+  all.reserve(state_->identities.size());
+  for (const auto& [name, identity] : state_->identities) all.push_back(identity.status(state_->clock.now()));
+  return all;
+}
+
+std::vector<Error> Agent::configuration_errors() const { return state_->configuration_errors; }
+
+Result<> Agent::reload() {
+  const auto refuse = [this](std::vector<Error> errors) -> Result<> {
+    state_->configuration_errors = std::move(errors);
+    return fail(state_->configuration_errors.front());
+  };
+  auto configuration = identity::read_configuration(state_->paths);
+  if (!configuration) return refuse({std::move(configuration.error())});
+  const bool same_tokens = state_->configuration == *configuration;
+  Tokens tokens = same_tokens ? Tokens() : state_->factory(*configuration);
+  auto files = identity::read_profiles(state_->paths, names_of(same_tokens ? state_->tokens : tokens));
+  if (!files) return refuse({std::move(files.error())});
+  if (auto errors = errors_of(*files); !errors.empty()) return refuse(std::move(errors));
+
+  if (!same_tokens) state_->tokens = std::move(tokens);
+  state_->configuration = std::move(*configuration);
+  state_->configuration_errors.clear();
+  auto before = std::exchange(state_->identities, {});
+  for (auto& file : *files) {
+    if (auto known = before.extract(file.name)) {
+      known.mapped().set_profile(std::move(file.profile));
+      state_->identities.insert(std::move(known));
+    } else {
+      state_->identities.try_emplace(file.name, file.name, std::move(file.profile), state_->paths.state / file.name,
+                                     state_->clock.now());
+    }
+  }
+  return {};
+}
+
+Result<JobResult> Agent::run(const std::string& name, JobKind kind, JobOptions options, JobObserver& observer) {
+  const auto found = state_->identities.find(name);
+  if (found == state_->identities.end()) return fail(unknown(name));
+  return found->second.run(kind, options, {.tokens = state_->tokens, .clock = state_->clock, .random = state_->random},
+                           observer);
+}
+
+Result<JobKind> Agent::due_kind(const std::string& name) const {
+  const auto found = state_->identities.find(name);
+  if (found == state_->identities.end()) return fail(unknown(name));
+  return found->second.due_kind(state_->clock.now());
+}
+
+const Tokens& Agent::tokens() const { return state_->tokens; }
+
+}  // namespace devid

@@ -1,0 +1,238 @@
+#include "agent/identity/identity.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace devid::identity {
+namespace {
+
+Error damaged() {
+  return {.code = Errc::state_corrupt,
+          .retry = Retry::later,
+          .what = "the newest generation was damaged; the one before it is current again",
+          .hint = "look into the directory whose name ends in .damaged; check the disk"};
+}
+
+/// Safe to be shown and to be written down.
+Error escaped(Error error) {
+  error.what = printable(error.what);
+  error.reason = printable(error.reason);
+  error.hint = printable(error.hint);
+  return error;
+}
+
+void describe(Status& status, const Generation& generation, const std::filesystem::path& current) {
+  status.generation = generation.number;
+  status.subject = generation.leaf.subject();
+  status.issuer = generation.leaf.issuer();
+  status.serial_number = generation.leaf.serial_number();
+  status.fingerprint = generation.leaf.fingerprint();
+  status.not_before = generation.leaf.not_before();
+  status.not_after = generation.leaf.not_after();
+  status.key_uri = "file:" + (current / "token-key.pem").string();
+  status.key_algorithm = algorithm_name(generation.provenance.public_key.algorithm);
+  status.key_protection = generation.provenance.key_protection;
+  status.certificate_file = current / "certificate.pem";
+  status.chain_file = current / "certificate-chain.pem";
+  status.trust_anchors_file = current / "trust-anchors.pem";
+}
+
+}  // namespace
+
+Identity::Identity(std::string name, Result<Profile> profile, std::filesystem::path directory, Time now)
+    : name_(std::move(name)), profile_(std::move(profile)), directory_(std::move(directory)), known_since_(now) {
+  if (auto read = read_disk(); !read) trouble_ = escaped(std::move(read.error()));
+}
+
+Result<> Identity::read_disk() {
+  trouble_.reset();
+  auto store = Store::open(directory_);
+  if (!store) return fail(std::move(store.error()));
+  store_ = std::move(*store);
+  auto cleaned = store_->clean_up();
+  if (!cleaned) return fail(std::move(cleaned.error()));
+  std::ranges::move(cleaned->abandoned_keys, std::back_inserter(abandoned_keys_));
+  if (auto read = read_store(); !read) return read;
+  read_recorded();
+  if (cleaned->fell_back && !record_.last_error) record_.last_error = damaged();
+  return {};
+}
+
+Result<> Identity::read_store() {
+  auto generation = store_->current();
+  if (!generation) return fail(std::move(generation.error()));
+  auto request = store_->request();
+  if (!request) return fail(std::move(request.error()));
+  generation_ = std::move(*generation);
+  request_ = std::move(*request);
+  return {};
+}
+
+/// What can be said without a record.
+Record Identity::record_of_generation() const {
+  if (!generation_) return {};
+  return {.generation = generation_->number, .last_success = generation_->provenance.created};
+}
+
+void Identity::read_recorded() {
+  auto recorded = read_record(directory_ / "state.json");
+  record_ = record_of_generation();
+  if (!recorded) {
+    record_.last_error = escaped(std::move(recorded.error()));
+  } else if (*recorded && (*recorded)->generation == record_.generation) {
+    record_ = std::move(**recorded);
+  }
+  // Otherwise there is none, or it is of before a generation that was installed just when devidd was killed.
+  if (!request_) record_.pending_since.reset();
+}
+
+Situation Identity::situation() const {
+  Situation situation{.record = record_, .running = running_, .known_since = known_since_};
+  if (generation_)
+    situation.credential =
+        Validity{.not_before = generation_->leaf.not_before(), .not_after = generation_->leaf.not_after()};
+  if (request_) situation.request = request_->provenance.method;
+  return situation;
+}
+
+JobKind Identity::due_kind(Time now) const { return kind_of(step_forward(situation(), now)); }
+
+Status Identity::status(Time now) const {
+  Status status{.name = name_,
+                .last_attempt = record_.last_attempt,
+                .last_success = record_.last_success,
+                .last_error = record_.last_error,
+                .attempts = record_.attempts};
+  if (generation_) describe(status, *generation_, store_->current_directory());
+  const auto trouble = profile_ ? trouble_ : escaped(profile_.error());
+  Assessment assessment = profile_ ? assess(situation(), *profile_, now) : Assessment();
+  if (!profile_) assessment = assess_misconfigured(situation(), *trouble, now);
+  if (profile_ && trouble && !running_) {
+    assessment.state = State::blocked;
+    assessment.reason = trouble->sentence() + "; looks again at the next run";
+  }
+  if (trouble) status.last_error = trouble;
+  status.state = assessment.state;
+  status.reason = std::move(assessment.reason);
+  status.next_attempt = assessment.next_attempt;
+  return status;
+}
+
+Result<> Identity::check_allowed(JobKind kind, JobOptions options, Time now) const {
+  const bool alive = generation_ && now <= generation_->leaf.not_after();
+  const auto refuse = [&](std::string_view why, std::string hint) {
+    return fail({.code = Errc::wrong_state,
+                 .retry = Retry::never,
+                 .what = fmt::format("cannot {} identity '{}': {}", job_kind_name(kind), name_, why),
+                 .hint = std::move(hint)});
+  };
+  if (kind == JobKind::renew && !alive) {
+    return refuse(generation_ ? "its credential has expired" : "it has no credential",
+                  fmt::format("devidctl enroll {}", name_));
+  }
+  const bool waits = request_ && request_->provenance.method == JobKind::enroll;
+  if (kind == JobKind::enroll && alive && !waits && !options.force)
+    return refuse("it has a valid credential", fmt::format("devidctl renew {}", name_));
+  return {};
+}
+
+void Identity::destroy_abandoned_keys(const Tokens& tokens) {
+  std::erase_if(abandoned_keys_, [&](const AbandonedKey& key) {
+    const auto token = tokens.find(key.token);
+    return token != tokens.end() && token->second->destroy_key(key.token_key_pem).has_value();
+  });
+}
+
+Result<Rotation> Identity::carry_out(JobKind kind, JobOptions options, const Workplace& place) {
+  destroy_abandoned_keys(place.tokens);
+  if (request_) {
+    const bool usable = std::holds_alternative<Poll>(step_forward(situation(), place.clock.now())) &&
+                        request_->provenance.token == place.profile.token &&
+                        request_->provenance.server == place.profile.server.endpoint.base;
+    if (usable && !options.force) return resume(place, *request_);
+    if (auto abandoned = abandon(place, *request_); !abandoned) return fail(std::move(abandoned.error()));
+  }
+  return rotate(place, kind);
+}
+
+Result<Rotation> Identity::attempt(JobKind kind, JobOptions options, const Surroundings& surroundings,
+                                   JobObserver& observer) {
+  // An attempt is a failed one until it has succeeded: if this process dies of it, the next one waits.
+  record_.last_attempt = surroundings.clock.now();
+  record_.attempts += 1;
+  record_.next_attempt = *record_.last_attempt + backoff(record_.attempts, profile_->retry, surroundings.random);
+  record_.last_error = Error{.code = Errc::cancelled,
+                             .retry = Retry::later,
+                             .what = "the last attempt was cut short: devidd or the device stopped"};
+  if (auto written = write_record(directory_ / "state.json", record_); !written)
+    return fail(std::move(written.error()));
+  running_ = kind;
+  auto rotation = carry_out(kind, options,
+                            {.profile = *profile_,
+                             .tokens = surroundings.tokens,
+                             .store = *store_,
+                             .clock = surroundings.clock,
+                             .observer = observer,
+                             .abandoned_keys = abandoned_keys_});
+  running_.reset();
+  return rotation;
+}
+
+void Identity::settle_failure(const Error& error, const Record& before, const Surroundings& surroundings) {
+  const Time began = *record_.last_attempt;
+  if (error.code == Errc::cancelled) {
+    // As if nobody had asked for it.
+    record_ = before;
+    record_.last_attempt = began;
+  } else {
+    record_.last_error = escaped(error);
+    record_.last_error->retry_after.reset();
+    record_.next_attempt =
+        surroundings.clock.now() + wait_after_failure(error, record_.attempts, profile_->retry, surroundings.random);
+  }
+  if (!request_) record_.pending_since.reset();
+}
+
+void Identity::settle(const Result<Rotation>& rotation, const Record& before, const Surroundings& surroundings) {
+  if (auto read = read_store(); !read) trouble_ = escaped(std::move(read.error()));
+  if (!rotation) {
+    settle_failure(rotation.error(), before, surroundings);
+  } else if (const auto* deferred = std::get_if<Deferred>(&*rotation)) {
+    const Time now = surroundings.clock.now();
+    record_.attempts = 0;
+    record_.last_error.reset();
+    record_.polls = before.pending_since ? before.polls + 1 : 1;
+    record_.pending_since = before.pending_since.value_or(now);
+    record_.next_attempt =
+        now + wait_while_pending(deferred->retry_after, record_.polls, profile_->retry, surroundings.random);
+  } else {
+    const auto began = record_.last_attempt;
+    record_ = record_of_generation();
+    record_.last_attempt = began;
+  }
+  // What cannot be written is still known until devidd ends; and if the record on disk is too old then, it is dropped.
+  if (auto written = write_record(directory_ / "state.json", record_); !written && !record_.last_error)
+    record_.last_error = escaped(std::move(written.error()));
+}
+
+Result<JobResult> Identity::run(JobKind kind, JobOptions options, const Surroundings& surroundings,
+                                JobObserver& observer) {
+  const std::string doing = fmt::format("{} identity '{}'", job_kind_name(kind), name_);
+  if (!profile_) return fail(while_doing(doing, profile_.error()));
+  if (trouble_) {
+    if (auto read = read_disk(); !read) {
+      trouble_ = escaped(read.error());
+      return fail(while_doing(doing, std::move(read.error())));
+    }
+  }
+  if (auto allowed = check_allowed(kind, options, surroundings.clock.now()); !allowed)
+    return fail(std::move(allowed.error()));
+  const Record before = record_;
+  auto rotation = attempt(kind, options, surroundings, observer);
+  settle(rotation, before, surroundings);
+  if (!rotation) return fail(while_doing(doing, std::move(rotation.error())));
+  return std::holds_alternative<Deferred>(*rotation) ? JobResult::pending : JobResult::done;
+}
+
+}  // namespace devid::identity

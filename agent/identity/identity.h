@@ -1,0 +1,70 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/identity/backoff.h"
+#include "agent/identity/next_step.h"
+#include "agent/identity/profile.h"
+#include "agent/identity/rotation.h"
+#include "agent/identity/state.h"
+#include "agent/identity/status.h"
+#include "agent/identity/store.h"
+#include "agent/job.h"
+#include "agent/tokens.h"
+#include "base/clock.h"
+#include "base/result.h"
+
+namespace devid::identity {
+
+/// What the jobs of all identities share.
+struct Surroundings {
+  const Tokens& tokens;
+  const Clock& clock;
+  const Random& random;
+};
+
+/// One identity: its profile, what is on disk of it, and what was recorded. Not thread-safe.
+class Identity {
+ public:
+  /// Reads what is on disk, after undoing what a run that was cut short left. A profile that is wrong, or a directory
+  /// that cannot be used, makes it blocked. Touches no hardware.
+  Identity(std::string name, Result<Profile> profile, std::filesystem::path directory, Time now);
+
+  [[nodiscard]] const std::string& name() const { return name_; }
+  void set_profile(Result<Profile> profile) { profile_ = std::move(profile); }
+  [[nodiscard]] Status status(Time now) const;
+  [[nodiscard]] JobKind due_kind(Time now) const;
+
+  /// Agent::run for this identity.
+  Result<JobResult> run(JobKind kind, JobOptions options, const Surroundings& surroundings, JobObserver& observer);
+
+ private:
+  [[nodiscard]] Situation situation() const;
+  [[nodiscard]] Record record_of_generation() const;
+  Result<> read_disk();
+  Result<> read_store();
+  void read_recorded();
+  [[nodiscard]] Result<> check_allowed(JobKind kind, JobOptions options, Time now) const;
+  void destroy_abandoned_keys(const Tokens& tokens);
+  Result<Rotation> attempt(JobKind kind, JobOptions options, const Surroundings& surroundings, JobObserver& observer);
+  Result<Rotation> carry_out(JobKind kind, JobOptions options, const Workplace& place);
+  void settle(const Result<Rotation>& rotation, const Record& before, const Surroundings& surroundings);
+  void settle_failure(const Error& error, const Record& before, const Surroundings& surroundings);
+
+  std::string name_;
+  Result<Profile> profile_;
+  std::filesystem::path directory_;
+  Time known_since_;
+  std::optional<Store> store_;
+  std::optional<Error> trouble_;  ///< why what is on disk could not be read
+  std::optional<Generation> generation_;
+  std::optional<Request> request_;
+  Record record_;
+  std::optional<JobKind> running_;
+  std::vector<AbandonedKey> abandoned_keys_;
+};
+
+}  // namespace devid::identity

@@ -1,0 +1,214 @@
+#include "agent/identity/next_step.h"
+
+#include <gtest/gtest.h>
+
+namespace devid::identity {
+namespace {
+
+using std::chrono::days;
+using std::chrono::hours;
+using std::chrono::minutes;
+using std::chrono::years;
+
+// The certificate of these tests is valid for 90 days from 2026-01-01; two thirds of that are over on 2026-03-02.
+constexpr Time january = std::chrono::sys_days(std::chrono::January / 1 / 2026);
+constexpr Validity ninety_days{.not_before = january, .not_after = january + days(90)};
+constexpr Time renewal = january + days(60);
+constexpr Time started = january - days(1);
+
+Error error(Retry retry) {
+  return {.code = Errc::server_refused, .retry = retry, .what = "cannot enroll", .reason = "no", .hint = "ask the CA"};
+}
+
+Record failed(Time last, Time next, Retry retry = Retry::later) {
+  return {.attempts = 1, .last_attempt = last, .next_attempt = next, .last_error = error(retry)};
+}
+
+Record accepted(Time since, Time next) {
+  return {.polls = 1, .last_attempt = since, .next_attempt = next, .pending_since = since};
+}
+
+Situation situation(std::optional<Validity> credential, Record record = {}, std::optional<JobKind> request = {}) {
+  return {.credential = credential, .request = request, .record = std::move(record), .known_since = started};
+}
+
+struct Row {
+  const char* name;
+  Situation situation;
+  Time now;
+  Step step;
+  State state;
+  std::string reason;
+};
+
+void PrintTo(const Row& row, std::ostream* out) { *out << row.name; }
+
+class AnIdentity : public testing::TestWithParam<Row> {};
+
+TEST_P(AnIdentity, TakesThisStepAndSaysWhy) {
+  const Row& row = GetParam();
+  const Profile profile;
+  EXPECT_EQ(next_step(row.situation, profile, row.now), row.step);
+  const Assessment assessment = assess(row.situation, profile, row.now);
+  EXPECT_EQ(state_name(assessment.state), state_name(row.state));
+  EXPECT_EQ(assessment.reason, row.reason);
+  ASSERT_TRUE(assessment.next_attempt);
+  // RunDue and the decision must agree.
+  EXPECT_EQ(*assessment.next_attempt <= row.now, !std::holds_alternative<Wait>(row.step));
+}
+
+const Time noon = january + hours(12);
+INSTANTIATE_TEST_SUITE_P(
+    Each, AnIdentity,
+    testing::Values(
+        Row{"WithoutAnything", situation({}), noon, Enroll{}, State::unenrolled,
+            "not enrolled; enrolls at the next run"},
+        Row{"ThatFailedToEnroll", situation({}, failed(noon, noon + minutes(2))), noon + minutes(1),
+            Wait{noon + minutes(2)}, State::unenrolled,
+            "not enrolled; the last enrollment failed: cannot enroll (no); tries again at 2026-01-01 12:02:00 UTC"},
+        Row{"ThatFailedToEnrollAndHasWaited", situation({}, failed(noon, noon + minutes(2))), noon + minutes(2),
+            Enroll{}, State::unenrolled,
+            "not enrolled; the last enrollment failed: cannot enroll (no); tries again at the next run"},
+        Row{"ThatTheOperatorMustHelp", situation({}, failed(noon, noon + hours(6), Retry::after_operator)),
+            noon + hours(1), Wait{noon + hours(6)}, State::blocked,
+            "not enrolled; needs the operator: cannot enroll (no); ask the CA; looks again at 2026-01-01 18:00:00 UTC"},
+        Row{"ThatTheOperatorMustHelpIsLookedAtAgain", situation({}, failed(noon, noon + hours(6), Retry::never)),
+            noon + hours(6), Enroll{}, State::blocked,
+            "not enrolled; needs the operator: cannot enroll (no); ask the CA; looks again at the next run"},
+        Row{"WhoseRequestWaits", situation({}, accepted(noon, noon + hours(1)), JobKind::enroll), noon + minutes(1),
+            Wait{noon + hours(1)}, State::pending,
+            "not enrolled; the CA has accepted the request on 2026-01-01 12:00:00 UTC and has not issued yet; asks "
+            "again "
+            "at 2026-01-01 13:00:00 UTC"},
+        Row{"WhoseRequestHasWaited", situation({}, accepted(noon, noon + hours(1)), JobKind::enroll), noon + hours(1),
+            Poll{JobKind::enroll}, State::pending,
+            "not enrolled; the CA has accepted the request on 2026-01-01 12:00:00 UTC and has not issued yet; asks "
+            "again "
+            "at the next run"},
+        Row{"WhoseRequestWasCutShort", situation({}, {}, JobKind::enroll), noon, Poll{JobKind::enroll},
+            State::unenrolled, "not enrolled; enrolls at the next run"},
+        Row{"FreshlyEnrolled", situation(ninety_days), noon, Wait{renewal}, State::valid,
+            "valid until 2026-04-01 00:00:00 UTC; renews at 2026-03-02 00:00:00 UTC"},
+        Row{"AtTwoThirdsOfItsLifetime", situation(ninety_days), renewal, Renew{}, State::valid,
+            "valid until 2026-04-01 00:00:00 UTC; renews at the next run"},
+        Row{"ThatFailedToRenew", situation(ninety_days, failed(renewal, renewal + minutes(3))), renewal + minutes(1),
+            Wait{renewal + minutes(3)}, State::degraded,
+            "valid until 2026-04-01 00:00:00 UTC; the last renewal failed: cannot enroll (no); tries again at "
+            "2026-03-02 "
+            "00:03:00 UTC"},
+        Row{"ThatFailedToRenewAndHasWaited", situation(ninety_days, failed(renewal, renewal + minutes(3))),
+            renewal + minutes(3), Renew{}, State::degraded,
+            "valid until 2026-04-01 00:00:00 UTC; the last renewal failed: cannot enroll (no); tries again at the next "
+            "run"},
+        Row{"ThatTheOperatorMustHelpToRenew",
+            situation(ninety_days, failed(renewal, renewal + hours(6), Retry::after_operator)), renewal + hours(1),
+            Wait{renewal + hours(6)}, State::blocked,
+            "valid until 2026-04-01 00:00:00 UTC; needs the operator: cannot enroll (no); ask the CA; looks again at "
+            "2026-03-02 06:00:00 UTC"},
+        Row{"WhoseRenewalWaits", situation(ninety_days, accepted(renewal, renewal + hours(1)), JobKind::renew),
+            renewal + minutes(1), Wait{renewal + hours(1)}, State::renewing,
+            "valid until 2026-04-01 00:00:00 UTC; the CA has accepted the request on 2026-03-02 00:00:00 UTC and has "
+            "not "
+            "issued yet; asks again at 2026-03-02 01:00:00 UTC"},
+        Row{"WhoseRenewalWasCutShort", situation(ninety_days, {}, JobKind::renew), renewal, Poll{JobKind::renew},
+            State::valid, "valid until 2026-04-01 00:00:00 UTC; renews at the next run"},
+        Row{"InItsLastSecond", situation(ninety_days), january + days(90), Renew{}, State::valid,
+            "valid until 2026-04-01 00:00:00 UTC; renews at the next run"},
+        Row{"ThatHasExpired", situation(ninety_days), january + days(90) + Seconds(1), Enroll{}, State::expired,
+            "expired on 2026-04-01 00:00:00 UTC; enrolls again with the IDevID at the next run"},
+        Row{"ThatHasExpiredAndFailed", situation(ninety_days, failed(january + days(91), january + days(92))),
+            january + days(91), Wait{january + days(92)}, State::expired,
+            "expired on 2026-04-01 00:00:00 UTC; the last enrollment failed: cannot enroll (no); tries again at "
+            "2026-04-03 00:00:00 UTC"},
+        Row{"ThatHasExpiredWhileARenewalWaited",
+            situation(ninety_days, accepted(renewal, january + days(91)), JobKind::renew), january + days(91), Enroll{},
+            State::expired, "expired on 2026-04-01 00:00:00 UTC; enrolls again with the IDevID at the next run"},
+        Row{"WhoseClockWasResetToTheEpoch", situation(ninety_days), Time(hours(1)), Wait{renewal}, State::valid,
+            "not valid before 2026-01-01 00:00:00 UTC: check the clock of this device; renews at 2026-03-02 00:00:00 "
+            "UTC"},
+        Row{"WhoseClockWasTurnedBackAfterAFailure",
+            situation({}, failed(noon + years(70), noon + years(70) + hours(1))), noon, Enroll{}, State::unenrolled,
+            "not enrolled; the last enrollment failed: cannot enroll (no); tries again at the next run"},
+        Row{"WhoseLastAttemptWasCutShort",
+            situation(ninety_days, {.attempts = 1, .last_attempt = renewal, .next_attempt = renewal + minutes(1)}),
+            renewal, Wait{renewal + minutes(1)}, State::degraded,
+            "valid until 2026-04-01 00:00:00 UTC; the last renewal failed: it was cut short; tries again at 2026-03-02 "
+            "00:01:00 UTC"}),
+    [](const auto& param) { return param.param.name; });
+
+TEST(AnIdentityWithAJob, IsEnrollingOrRenewing) {
+  Situation busy = situation({});
+  busy.running = JobKind::enroll;
+  EXPECT_EQ(assess(busy, {}, noon).state, State::enrolling);
+  busy.running = JobKind::renew;
+  EXPECT_EQ(assess(busy, {}, noon).state, State::renewing);
+}
+
+TEST(AnIdentityWithAPendingRequest, StaysPendingWhenAskingAgainFails) {
+  Record record = accepted(noon, noon + hours(2));
+  record.attempts = 1;
+  record.last_error = error(Retry::later);
+  const Assessment assessment = assess(situation({}, record, JobKind::enroll), {}, noon + hours(1));
+  EXPECT_EQ(assessment.state, State::pending);
+  EXPECT_EQ(assessment.reason,
+            "not enrolled; the CA has accepted the request on 2026-01-01 12:00:00 UTC and has not issued yet; asking "
+            "again failed: cannot enroll (no); asks again at 2026-01-01 14:00:00 UTC");
+}
+
+TEST(AnIdentityWhoseConfigurationIsWrong, IsBlockedAndKeepsItsCredential) {
+  const Error wrong{.code = Errc::config_invalid, .what = "a.toml:1:1: unknown key 'x'", .hint = "did you mean 'y'?"};
+  const Assessment assessment = assess_misconfigured(situation(ninety_days), wrong, noon);
+  EXPECT_EQ(assessment.state, State::blocked);
+  EXPECT_EQ(
+      assessment.reason,
+      "valid until 2026-04-01 00:00:00 UTC; the configuration is wrong: a.toml:1:1: unknown key 'x'; did you mean "
+      "'y'?; put it right, then run devidctl reload");
+  EXPECT_FALSE(assessment.next_attempt);
+}
+
+TEST(TheRenewalTime, IsAShareOfTheLifetime) {
+  EXPECT_EQ(renewal_time(ninety_days, LifetimeShare{1, 2}).at, january + days(45));
+  EXPECT_EQ(renewal_time(ninety_days, LifetimeShare{66, 100}).at, january + Seconds(days(90)) * 66 / 100);
+  EXPECT_EQ(renewal_time(ninety_days, RenewAt{}).at, january + days(60));
+}
+
+TEST(TheRenewalTime, IsATimeBeforeTheExpiry) {
+  const RenewalTime time = renewal_time(ninety_days, BeforeExpiry{days(30)});
+  EXPECT_EQ(time.at, january + days(60));
+  EXPECT_FALSE(time.clamped);
+}
+
+TEST(TheRenewalTime, IsHalfOfTheLifetimeWhereTheTimeBeforeExpiryIsNotShorter) {
+  for (const auto before : {days(90), days(365)}) {
+    const RenewalTime time = renewal_time(ninety_days, BeforeExpiry{before});
+    EXPECT_EQ(time.at, january + days(45));
+    EXPECT_TRUE(time.clamped);
+  }
+  const Profile profile{.renew_at = BeforeExpiry{days(365)}};
+  EXPECT_EQ(
+      assess(situation(ninety_days), profile, noon).reason,
+      "valid until 2026-04-01 00:00:00 UTC; renews at 2026-02-15 00:00:00 UTC, after half of the lifetime, because "
+      "renew_at is not shorter than that");
+}
+
+TEST(TheRenewalTime, FitsACertificateThatNeverExpires) {
+  const Time never = std::chrono::sys_days(std::chrono::December / 31 / 9999) + hours(24) - Seconds(1);
+  EXPECT_GT(renewal_time({.not_before = january, .not_after = never}, LifetimeShare{999, 1000}).at, january);
+}
+
+TEST(ACertificateThatIsIssuedPastItsRenewalTime, IsRenewedAfterHalfOfWhatIsLeft) {
+  const Record issued_late{.last_success = january + days(80)};
+  EXPECT_EQ(next_step(situation(ninety_days, issued_late), {}, january + days(81)), Step(Wait{january + days(85)}));
+  EXPECT_EQ(next_step(situation(ninety_days, issued_late), {}, january + days(85)), Step(Renew{}));
+}
+
+TEST(AStepForward, IsTakenBeforeItIsDue) {
+  EXPECT_EQ(step_forward(situation(ninety_days), noon), Step(Renew{}));
+  EXPECT_EQ(kind_of(step_forward(situation(ninety_days), noon)), JobKind::renew);
+  EXPECT_EQ(kind_of(step_forward(situation(ninety_days), january + days(91))), JobKind::enroll);
+  EXPECT_EQ(kind_of(Poll{JobKind::renew}), JobKind::renew);
+  EXPECT_EQ(step_forward(situation(ninety_days, {}, JobKind::enroll), noon), Step(Poll{JobKind::enroll}));
+}
+
+}  // namespace
+}  // namespace devid::identity

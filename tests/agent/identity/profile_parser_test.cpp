@@ -1,0 +1,282 @@
+#include "agent/identity/profile_parser.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace devid::identity {
+namespace {
+
+using testing::ElementsAre;
+using Kind = pki::AlternativeName::Kind;
+
+/// What every profile needs, on lines 1 to 3.
+const std::string least = R"([server]
+url = "https://est.example.net"
+trust_anchors = "/etc/devid/trust/operator.pem"
+)";
+
+ProfileFile parse(const std::string& text, const std::filesystem::path& file = "/etc/devid/identities.d/gateway.toml") {
+  return parse_profile(text, file, {"tpm"});
+}
+
+TEST(AProfileWithTheLeast, HasADefaultForEverythingElse) {
+  const ProfileFile file = parse(least);
+  ASSERT_TRUE(file.profile) << file.profile.error().sentence();
+  const Profile& profile = *file.profile;
+  EXPECT_EQ(file.name, "gateway");
+  EXPECT_EQ(profile.name, "gateway");
+  EXPECT_EQ(profile.file, "/etc/devid/identities.d/gateway.toml");
+  EXPECT_EQ(profile.token, "tpm");
+  EXPECT_EQ(profile.server.endpoint.host, "est.example.net");
+  EXPECT_EQ(profile.server.trust_anchors, "/etc/devid/trust/operator.pem");
+  EXPECT_EQ(profile.server.connect_timeout, Seconds(15));
+  EXPECT_EQ(profile.server.timeout, Seconds(60));
+  EXPECT_EQ(profile.idevid.key, "handle:0x81020000");
+  EXPECT_EQ(profile.idevid.certificate, CertificateLocation(InToken{"nv:0x01c90200"}));
+  EXPECT_EQ(profile.algorithm, KeyAlgorithm::ec_p256);
+  EXPECT_EQ(profile.names, pki::Names());
+  EXPECT_EQ(profile.name_policy, pki::NamePolicy::exact);
+  EXPECT_EQ(profile.trust_anchors, "/etc/devid/trust/operator.pem");
+  EXPECT_EQ(profile.renew_at, RenewAt(LifetimeShare{.numerator = 2, .denominator = 3}));
+  EXPECT_EQ(profile.retry.minimum, std::chrono::minutes(1));
+  EXPECT_EQ(profile.retry.maximum, std::chrono::hours(6));
+}
+
+TEST(AProfileWithEverything, IsParsedIntoTypes) {
+  const ProfileFile file = parse(R"(
+name = "gw-1_a"
+token = "tpm"
+[server]
+url = "https://est.example.net:8443/.well-known/est/factory"
+trust_anchors = "/a.pem"
+connect_timeout = "5s"
+timeout = "2min"
+[idevid]
+key = "handle:0x81020001"
+certificate = "/etc/devid/idevid.pem"
+[key]
+algorithm = "rsa-2048"
+[subject]
+O = "Example"
+OU = ["one", "two"]
+CN = "gateway-17"
+[subject_alternative_names]
+dns = ["gw.example.net"]
+ip = ["192.0.2.1", "2001:db8::1"]
+uri = ["urn:example:gw"]
+email = ["gw@example.net"]
+[certificate]
+names = "ca-may-change"
+trust_anchors = "/b.pem"
+[renewal]
+renew_at = "66%"
+[retry]
+minimum = "2min"
+maximum = "1d"
+)");
+  ASSERT_TRUE(file.profile) << file.profile.error().sentence();
+  const Profile& profile = *file.profile;
+  EXPECT_EQ(file.name, "gw-1_a");
+  EXPECT_EQ(profile.server.endpoint.base, "https://est.example.net:8443/.well-known/est/factory");
+  EXPECT_EQ(profile.server.connect_timeout, Seconds(5));
+  EXPECT_EQ(profile.server.timeout, Seconds(120));
+  EXPECT_EQ(profile.idevid.key, "handle:0x81020001");
+  EXPECT_EQ(profile.idevid.certificate, CertificateLocation(InFile{"/etc/devid/idevid.pem"}));
+  EXPECT_EQ(profile.algorithm, KeyAlgorithm::rsa_2048);
+  using pki::AlternativeName;
+  using pki::NameAttribute;
+  EXPECT_THAT(profile.names.subject, ElementsAre(NameAttribute{"O", "Example"}, NameAttribute{"OU", "one"},
+                                                 NameAttribute{"OU", "two"}, NameAttribute{"CN", "gateway-17"}));
+  EXPECT_THAT(profile.names.alternatives,
+              ElementsAre(AlternativeName{Kind::dns, "gw.example.net"}, AlternativeName{Kind::ip, "192.0.2.1"},
+                          AlternativeName{Kind::ip, "2001:db8::1"}, AlternativeName{Kind::uri, "urn:example:gw"},
+                          AlternativeName{Kind::email, "gw@example.net"}));
+  EXPECT_EQ(profile.name_policy, pki::NamePolicy::ca_may_change);
+  EXPECT_EQ(profile.trust_anchors, "/b.pem");
+  EXPECT_EQ(profile.renew_at, RenewAt(LifetimeShare{.numerator = 66, .denominator = 100}));
+  EXPECT_EQ(profile.retry.minimum, std::chrono::minutes(2));
+  EXPECT_EQ(profile.retry.maximum, std::chrono::days(1));
+}
+
+TEST(TheSubject, KeepsTheOrderInWhichItIsWritten) {
+  const ProfileFile file = parse(least + "[subject]\nserialNumber = \"1\"\nC = \"DE\"\nCN = \"a\"\n");
+  ASSERT_TRUE(file.profile) << file.profile.error().sentence();
+  EXPECT_THAT(file.profile->names.subject, ElementsAre(pki::NameAttribute{"serialNumber", "1"},
+                                                       pki::NameAttribute{"C", "DE"}, pki::NameAttribute{"CN", "a"}));
+}
+
+TEST(RenewAt, IsAShareOrATimeBeforeExpiry) {
+  const auto renew_at = [](const std::string& text) {
+    return parse(least + "[renewal]\nrenew_at = \"" + text + "\"\n").profile->renew_at;
+  };
+  EXPECT_EQ(renew_at("1/2"), RenewAt(LifetimeShare{.numerator = 1, .denominator = 2}));
+  EXPECT_EQ(renew_at("1%"), RenewAt(LifetimeShare{.numerator = 1, .denominator = 100}));
+  EXPECT_EQ(renew_at("30d"), RenewAt(BeforeExpiry{std::chrono::days(30)}));
+}
+
+TEST(AName, MayComeFromTheFileOrFromWithin) {
+  EXPECT_EQ(parse("name = \"other\"\n" + least).name, "other");
+  EXPECT_EQ(parse(least, "/x/web-1.toml").name, "web-1");
+  EXPECT_EQ(parse("name = \"other\"\n" + least, "/x/Not A Name.toml").name, "other");
+}
+
+TEST(AName, IsKeptWhereTheRestOfTheFileIsWrong) {
+  EXPECT_EQ(parse("[server").name, "gateway");
+  EXPECT_EQ(parse("name = \"other\"\n").name, "other");
+  EXPECT_EQ(parse("name = \"../x\"\n" + least).name, "gateway");
+  EXPECT_EQ(parse(least, "/x/Not A Name.toml").name, "");
+}
+
+TEST(AName, CanBeAFileNameAndNothingElse) {
+  for (const std::string name : {"a", "0", "gateway-17", "a_b", "a-"}) EXPECT_TRUE(is_identity_name(name)) << name;
+  EXPECT_TRUE(is_identity_name(std::string(63, 'a')));
+  for (const std::string name : {"", ".", "..", "a/b", "/a", "A", "-a", "_a", "a.b", "a b", "ä", "a\n"})
+    EXPECT_FALSE(is_identity_name(name)) << name;
+  EXPECT_FALSE(is_identity_name(std::string(64, 'a')));
+  EXPECT_FALSE(is_identity_name(std::string("a\0b", 3)));
+}
+
+TEST(AToken, MayBeAnyWhereNoneIsKnown) {
+  EXPECT_TRUE(parse_profile("token = \"hsm\"\n" + least, "/x/a.toml", {}).profile);
+}
+
+struct Bad {
+  std::string text;
+  std::string complaint;  ///< after "/etc/devid/identities.d/gateway.toml:"
+  std::string hint;
+  Errc code = Errc::config_invalid;
+};
+
+void PrintTo(const Bad& bad, std::ostream* out) { *out << bad.complaint; }
+
+class AWrongProfile : public testing::TestWithParam<Bad> {};
+
+TEST_P(AWrongProfile, IsRefusedWithThePlaceAndAHint) {
+  const ProfileFile file = parse(GetParam().text);
+  ASSERT_FALSE(file.profile);
+  const Error& error = file.profile.error();
+  EXPECT_EQ(error.sentence(), "/etc/devid/identities.d/gateway.toml:" + GetParam().complaint);
+  EXPECT_EQ(error.hint, GetParam().hint);
+  EXPECT_EQ(error.code, GetParam().code);
+  EXPECT_EQ(error.retry, Retry::after_operator);
+}
+
+const std::string name_form = "a name is 1 to 63 of a-z, 0-9, '-' and '_', and begins with a letter or digit";
+const std::string duration_form = "write a whole number and its unit: \"90s\", \"15min\", \"6h\" or \"30d\"";
+const std::string share_form =
+    "write a share of the lifetime, \"2/3\" or \"66%\", or a time before the expiry, \"30d\"";
+const std::string location_form = "write \"nv:0x01c90200\" or \"/etc/devid/idevid.pem\"";
+
+INSTANTIATE_TEST_SUITE_P(
+    Keys, AWrongProfile,
+    testing::Values(Bad{least + "ulr = \"x\"\n", "4:1: unknown key 'ulr' in [server]", "did you mean 'url'?"},
+                    Bad{"nmae = \"x\"\n" + least, "1:1: unknown key 'nmae'", "did you mean 'name'?"},
+                    Bad{least + "[sever]\n", "4:2: unknown key 'sever'", "did you mean 'server'?"},
+                    Bad{least + "[idevid]\n  certifcate = \"x:y\"\n", "5:3: unknown key 'certifcate' in [idevid]",
+                        "did you mean 'certificate'?"},
+                    Bad{least + "[retry]\nsomething = 1\n", "5:1: unknown key 'something' in [retry]",
+                        "known here: minimum, maximum"},
+                    Bad{least + "[key]\nalgorithm = \"ec-p256\"\nsize = 1\n", "6:1: unknown key 'size' in [key]",
+                        "known here: algorithm"}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Types, AWrongProfile,
+    testing::Values(
+        Bad{"name = 3\n" + least, "1:8: name must be a string, not an integer", ""},
+        Bad{"server = \"x\"\n", "1:10: server must be a table, not a string", ""},
+        Bad{"key = true\n" + least, "1:7: key must be a table, not a boolean", ""},
+        Bad{least + "timeout = 60\n", "4:11: server.timeout must be a string, not an integer", ""},
+        Bad{least + "timeout = 1979-05-27\n", "4:11: server.timeout must be a string, not a date", ""},
+        Bad{least + "[subject]\nCN = 1.5\n", "5:6: subject.CN must be a string, not a floating-point number", ""},
+        Bad{least + "[subject]\nOU = [\"a\", 2]\n", "5:12: subject.OU must be a string, not an integer", ""},
+        Bad{least + "[subject_alternative_names]\ndns = \"a\"\n",
+            "5:7: subject_alternative_names.dns must be an array of strings, not a string", ""},
+        Bad{least + "[subject_alternative_names]\nip = [1]\n",
+            "5:7: subject_alternative_names.ip must be a string, not an integer", ""},
+        Bad{least + "[renewal]\nrenew_at = 0.66\n",
+            "5:12: renewal.renew_at must be a string, not a floating-point number", ""}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Values, AWrongProfile,
+    testing::Values(
+        Bad{"name = \"\"\n" + least, "1:8: name is empty", ""},
+        Bad{"name = \"a/b\"\n" + least, "1:8: 'a/b' cannot be the name of an identity", name_form},
+        Bad{"name = \"..\"\n" + least, "1:8: '..' cannot be the name of an identity", name_form},
+        Bad{"name = \"Gateway\"\n" + least, "1:8: 'Gateway' cannot be the name of an identity", name_form},
+        Bad{"name = \"a\\u0000b\"\n" + least, "1:8: name holds a control character", ""},
+        Bad{"token = \"hsm\"\n" + least, "1:9: there is no token 'hsm'", "tokens: tpm"},
+        Bad{least + "connect_timeout = \"soon\"\n", "4:19: server.connect_timeout must be a duration, not 'soon'",
+            duration_form},
+        Bad{least + "connect_timeout = \"0s\"\n", "4:19: server.connect_timeout must be from 1s to 10min", ""},
+        Bad{least + "timeout = \"2h\"\n", "4:11: server.timeout must be from 1s to 1h", ""},
+        Bad{least + "timeout = \"5s\"\n",
+            "4:11: server.timeout (5s) must not be shorter than server.connect_timeout (15s)", ""},
+        Bad{least + "connect_timeout = \"5min\"\n",
+            "4:19: server.timeout (1min) must not be shorter than server.connect_timeout (5min)", ""},
+        Bad{least + "[idevid]\nkey = \"\"\n", "5:7: idevid.key is empty", ""},
+        Bad{least + "[idevid]\ncertificate = \"idevid.pem\"\n",
+            "5:15: idevid.certificate must be a place in the token or an absolute path, not 'idevid.pem'",
+            location_form},
+        Bad{least + "[key]\nalgorithm = \"dsa\"\n", "5:13: key.algorithm cannot be 'dsa'",
+            "known: ec-p256, ec-p384, rsa-2048, rsa-3072"},
+        Bad{least + "[subject]\n", "4:1: [subject] is empty", "leave it out to use the serial number of the IDevID"},
+        Bad{least + "[certificate]\nnames = \"any\"\n", "5:9: certificate.names cannot be 'any'",
+            "write \"exact\" or \"ca-may-change\""},
+        Bad{least + "[certificate]\ntrust_anchors = \"b.pem\"\n",
+            "5:17: certificate.trust_anchors must be an absolute path, not 'b.pem'", ""},
+        Bad{least + "[renewal]\nrenew_at = \"later\"\n", "5:12: renewal.renew_at cannot be 'later'", share_form},
+        Bad{least + "[renewal]\nrenew_at = \"2/3x\"\n", "5:12: renewal.renew_at cannot be '2/3x'", share_form},
+        Bad{least + "[renewal]\nrenew_at = \"3/2\"\n",
+            "5:12: renewal.renew_at must be more than nothing and less than the whole lifetime, not '3/2'", ""},
+        Bad{least + "[renewal]\nrenew_at = \"1/0\"\n",
+            "5:12: renewal.renew_at must be more than nothing and less than the whole lifetime, not '1/0'", ""},
+        Bad{least + "[renewal]\nrenew_at = \"100%\"\n",
+            "5:12: renewal.renew_at must be more than nothing and less than the whole lifetime, not '100%'", ""},
+        Bad{least + "[renewal]\nrenew_at = \"0%\"\n",
+            "5:12: renewal.renew_at must be more than nothing and less than the whole lifetime, not '0%'", ""},
+        Bad{least + "[renewal]\nrenew_at = \"1s\"\n", "5:12: renewal.renew_at must be from 1min to 36500d", ""},
+        Bad{least + "[retry]\nminimum = \"0s\"\n", "5:11: retry.minimum must be from 1s to 30d", ""},
+        Bad{least + "[retry]\nminimum = \"2h\"\nmaximum = \"1h\"\n",
+            "6:11: retry.maximum (1h) must not be shorter than retry.minimum (2h)", ""},
+        Bad{least + "[retry]\nminimum = \"7h\"\n",
+            "5:11: retry.maximum (6h) must not be shorter than retry.minimum (7h)", ""}));
+
+INSTANTIATE_TEST_SUITE_P(Missing, AWrongProfile,
+                         testing::Values(Bad{"", "1:1: server.url is missing",
+                                             "give the address of the EST server: url = \"https://est.example.net\""},
+                                         Bad{"# a comment\n[server]\nurl = \"https://est.example.net\"\n",
+                                             "2:1: server.trust_anchors is missing",
+                                             "give the absolute path of a PEM file with the CA of the EST server"}));
+
+TEST(AProfileThatIsNotToml, IsRefusedWithThePlace) {
+  for (const auto& [text, place] : std::vector<std::pair<std::string, std::string>>{{"[server\n", "1:8"},
+                                                                                    {"a = 1\nb == 2\n", "2:4"},
+                                                                                    {"a = 1\na = 2\n", "2:"},
+                                                                                    {std::string("a\0b", 3), "1:"},
+                                                                                    {"a = \"\xff\"\n", "1:"},
+                                                                                    {std::string(5000, '['), "1:"}}) {
+    const ProfileFile file = parse(text);
+    ASSERT_FALSE(file.profile) << text;
+    EXPECT_EQ(file.profile.error().code, Errc::config_syntax);
+    EXPECT_THAT(file.profile.error().sentence(), testing::StartsWith("/etc/devid/identities.d/gateway.toml:" + place));
+    EXPECT_THAT(file.profile.error().sentence(), testing::HasSubstr(": this is not TOML ("));
+  }
+}
+
+// Where other parsers refuse a value, the place is ours and the words are theirs.
+TEST(AValueThatAnotherParserRefuses, IsComplainedAboutWhereItIsWritten) {
+  for (const auto& [text, place] : std::vector<std::pair<std::string, std::string>>{
+           {"[server]\nurl = \"http://est.example.net\"\ntrust_anchors = \"/a\"\n", "2:7: server.url: "},
+           {"[server]\nurl = \"https://user@est.example.net\"\ntrust_anchors = \"/a\"\n", "2:7: server.url: "},
+           {least + "[subject]\nO = \"x\"\nnonsense = \"y\"\n", "6:12: "},
+           {least + "[subject]\nC = \"Germany\"\n", "5:5: "},
+           {least + "[subject_alternative_names]\nip = [\"192.0.2.1\", \"192.0.2.300\"]\n", "5:20: "}}) {
+    const ProfileFile file = parse(text);
+    ASSERT_FALSE(file.profile) << text;
+    EXPECT_EQ(file.profile.error().code, Errc::config_invalid);
+    EXPECT_THAT(file.profile.error().sentence(), testing::StartsWith("/etc/devid/identities.d/gateway.toml:" + place));
+  }
+}
+
+}  // namespace
+}  // namespace devid::identity
