@@ -1,0 +1,61 @@
+#include "tokens/tpm/key_template.h"
+
+namespace devid::tpm {
+namespace {
+
+constexpr TPMA_OBJECT born_here = TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT | TPMA_OBJECT_SENSITIVEDATAORIGIN |
+                                  TPMA_OBJECT_USERWITHAUTH | TPMA_OBJECT_NODA;
+constexpr TPMT_SYM_DEF_OBJECT no_symmetric{.algorithm = TPM2_ALG_NULL};
+constexpr TPMT_SYM_DEF_OBJECT aes_128_cfb{
+    .algorithm = TPM2_ALG_AES, .keyBits = {.aes = 128}, .mode = {.aes = TPM2_ALG_CFB}};
+
+TPMS_RSA_PARMS rsa_parameters(KeyAlgorithm algorithm, const TPMT_SYM_DEF_OBJECT& symmetric) {
+  return {.symmetric = symmetric,
+          .scheme = {.scheme = TPM2_ALG_NULL},
+          .keyBits = static_cast<TPMI_RSA_KEY_BITS>(algorithm == KeyAlgorithm::rsa_3072 ? 3072 : 2048),
+          .exponent = 0};
+}
+
+TPMS_ECC_PARMS ecc_parameters(KeyAlgorithm algorithm, const TPMT_SYM_DEF_OBJECT& symmetric) {
+  return {.symmetric = symmetric,
+          .scheme = {.scheme = TPM2_ALG_NULL},
+          .curveID =
+              static_cast<TPMI_ECC_CURVE>(algorithm == KeyAlgorithm::ec_p384 ? TPM2_ECC_NIST_P384 : TPM2_ECC_NIST_P256),
+          .kdf = {.scheme = TPM2_ALG_NULL}};
+}
+
+TPM2B_PUBLIC area(KeyAlgorithm algorithm, TPMA_OBJECT attributes, const TPMT_SYM_DEF_OBJECT& symmetric) {
+  TPM2B_PUBLIC result{};
+  TPMT_PUBLIC& area = result.publicArea;
+  area.nameAlg = digest_for(algorithm) == Digest::sha384 ? TPM2_ALG_SHA384 : TPM2_ALG_SHA256;
+  area.objectAttributes = attributes;
+  if (is_rsa(algorithm)) {
+    area.type = TPM2_ALG_RSA;
+    area.parameters.rsaDetail = rsa_parameters(algorithm, symmetric);
+  } else {
+    area.type = TPM2_ALG_ECC;
+    area.parameters.eccDetail = ecc_parameters(algorithm, symmetric);
+  }
+  return result;
+}
+
+}  // namespace
+
+TPM2B_PUBLIC signing_key_template(KeyAlgorithm algorithm) {
+  return area(algorithm, born_here | TPMA_OBJECT_SIGN_ENCRYPT, no_symmetric);
+}
+
+TPM2B_PUBLIC storage_key_template(KeyAlgorithm algorithm) {
+  TPM2B_PUBLIC result = area(algorithm, born_here | TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_DECRYPT, aes_128_cfb);
+  // The template has zeros as long as the key, so that every tool that uses it derives the same key.
+  TPMU_PUBLIC_ID& unique = result.publicArea.unique;
+  if (is_rsa(algorithm)) {
+    unique.rsa.size = 256;
+  } else {
+    unique.ecc.x.size = 32;
+    unique.ecc.y.size = 32;
+  }
+  return result;
+}
+
+}  // namespace devid::tpm

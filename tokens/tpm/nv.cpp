@@ -1,0 +1,86 @@
+#include "tokens/tpm/nv.h"
+
+#include <algorithm>
+
+#include "base/bytes.h"
+#include "tokens/tpm/object.h"
+#include "tokens/tpm/resource.h"
+
+namespace devid::tpm {
+namespace {
+
+constexpr std::size_t largest_certificate = std::size_t{16} * 1024;
+/// What most TPMs read at once (TPM_PT_NV_BUFFER_MAX). Those that read less say so by an error.
+constexpr UINT16 usual_chunk = 1024;
+constexpr UINT16 smallest_chunk = 32;
+
+/// Who may read the index with an empty auth value. A certificate is no secret, and so is the authorization to read it:
+/// a password authorization does, without a session.
+Result<ESYS_TR> reader_of(const TPMS_NV_PUBLIC& area, ESYS_TR index) {
+  if ((area.attributes & TPMA_NV_AUTHREAD) != 0) return index;
+  if ((area.attributes & TPMA_NV_OWNERREAD) != 0) return ESYS_TR_RH_OWNER;
+  return fail({.code = Errc::token_unsupported,
+               .retry = Retry::after_operator,
+               .what = "the NV index can be read with a policy or the platform's authorization only",
+               .hint = "use a certificate file instead"});
+}
+
+bool is_chunk_too_large(TSS2_RC rc) {
+  const TSS2_RC code = base_code(rc);
+  return (code == TPM2_RC_VALUE && !is_missing_object(rc)) || code == TPM2_RC_SIZE || code == TPM2_RC_NV_RANGE;
+}
+
+Result<Bytes> read_chunks(Context& context, ESYS_TR reader, ESYS_TR index, std::size_t size) {
+  Bytes content;
+  UINT16 chunk = usual_chunk;
+  while (content.size() < size) {
+    const auto offset = static_cast<UINT16>(content.size());
+    const auto wanted = static_cast<UINT16>(std::min<std::size_t>(chunk, size - content.size()));
+    TPM2B_MAX_NV_BUFFER* raw = nullptr;
+    const Call read = context.call("Esys_NV_Read", [&](ESYS_CONTEXT* esys) {
+      return Esys_NV_Read(esys, reader, index, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, wanted, offset, &raw);
+    });
+    const Esys<TPM2B_MAX_NV_BUFFER> data(raw);
+    if (is_chunk_too_large(read.rc) && wanted > smallest_chunk) {
+      chunk = static_cast<UINT16>(wanted / 2);
+      continue;
+    }
+    if (!read.ok()) return fail(to_error(read));
+    if (data->size == 0 || data->size > wanted) {
+      return fail(
+          {.code = Errc::token_failed, .retry = Retry::later, .what = "the TPM returned another length of data"});
+    }
+    const Bytes piece = to_bytes(data->buffer, data->size);
+    content.insert(content.end(), piece.begin(), piece.end());
+  }
+  return content;
+}
+
+}  // namespace
+
+Result<Bytes> read_nv(Context& context, TPM2_HANDLE index) {
+  const auto tr = open_handle(context, index);
+  if (!tr) {
+    Error error = tr.error();
+    if (error.code != Errc::token_no_such_key) return fail(std::move(error));
+    error.code = Errc::idevid_missing;
+    error.what = "there is no such NV index";
+    error.hint = "list the indices of this TPM with tpm2_getcap handles-nv-index";
+    return fail(std::move(error));
+  }
+  const PersistentObject opened(context, *tr);
+  const auto area = nv_public_of(context, opened.tr());
+  if (!area) return fail(area.error());
+  const auto reader = reader_of(area->nvPublic, opened.tr());
+  if (!reader) return fail(reader.error());
+  const std::size_t size = area->nvPublic.dataSize;
+  if (size > largest_certificate) {
+    return fail({.code = Errc::answer_too_large,
+                 .retry = Retry::after_operator,
+                 .what = "the NV index holds " + std::to_string(size) + " bytes, more than any certificate needs"});
+  }
+
+  return read_chunks(context, *reader, opened.tr(), size);
+}
+
+}  // namespace devid::tpm

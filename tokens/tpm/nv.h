@@ -1,0 +1,15 @@
+#pragma once
+
+#include <tss2/tss2_tpm2_types.h>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "tokens/tpm/context.h"
+
+namespace devid::tpm {
+
+/// Everything that an NV index holds, at most 16 KiB. Errors: idevid_missing if there is no such index or nothing was
+/// written to it; token_unsupported if it cannot be read with an empty auth value.
+Result<Bytes> read_nv(Context& context, TPM2_HANDLE index);
+
+}  // namespace devid::tpm

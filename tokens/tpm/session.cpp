@@ -1,0 +1,36 @@
+#include "tokens/tpm/session.h"
+
+namespace devid::tpm {
+
+Result<Session> Session::start(Context& context, ESYS_TR storage_key) {
+  const TPMT_SYM_DEF symmetric{.algorithm = TPM2_ALG_AES, .keyBits = {.aes = 128}, .mode = {.aes = TPM2_ALG_CFB}};
+  ESYS_TR tr = ESYS_TR_NONE;
+  const Call start = context.call("Esys_StartAuthSession", [&](ESYS_CONTEXT* esys) {
+    return Esys_StartAuthSession(esys, storage_key, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, nullptr,
+                                 TPM2_SE_HMAC, &symmetric, TPM2_ALG_SHA256, &tr);
+  });
+  if (!start.ok()) return fail(to_error(start));
+  return Session(context, tr);
+}
+
+Session::~Session() {
+  if (tr_ != ESYS_TR_NONE) context_->flush(tr_);
+}
+
+ESYS_TR Session::for_command(Encrypt encrypt) {
+  TPMA_SESSION attributes = TPMA_SESSION_CONTINUESESSION | TPMA_SESSION_DECRYPT;
+  if (encrypt == Encrypt::command_and_response) attributes |= TPMA_SESSION_ENCRYPT;
+  constexpr TPMA_SESSION all = 0xFF;
+  const Call set = context_->call("Esys_TRSess_SetAttributes", [&](ESYS_CONTEXT* esys) {
+    return Esys_TRSess_SetAttributes(esys, tr_, attributes, all);
+  });
+  // It fails for a wrong ESYS_TR only; then ESYS_TR_NONE makes the command itself fail.
+  return set.ok() ? tr_ : ESYS_TR_NONE;
+}
+
+void Session::abandon() {
+  context_->release(tr_);
+  context_->close(std::exchange(tr_, ESYS_TR_NONE));
+}
+
+}  // namespace devid::tpm

@@ -1,0 +1,36 @@
+#include "tokens/tpm/tpm.h"
+
+namespace devid::tpm {
+
+Result<> Tpm::connect() {
+  if (connection_) return {};
+  auto opened = Connection::open(tcti_);
+  if (!opened) return fail(std::move(opened.error()));
+  connection_ = std::move(*opened);
+  if (reclaim_) {
+    connection_->context().reclaim();
+    // If the TPM is away again, the operation finds out, too, and says so.
+    reclaim_ = connection_->context().lost();
+  }
+  return {};
+}
+
+bool Tpm::drop_if_lost() {
+  if (!connection_ || !connection_->context().lost()) return false;
+  connection_.reset();
+  reclaim_ = true;
+  return true;
+}
+
+void Tpm::closed(const KeyBlob& key) {
+  if (const auto one = open_.find(key.private_area); one != open_.end()) open_.erase(one);
+  if (!open_.contains(key.private_area)) unload(key);
+}
+
+void Tpm::unload(const KeyBlob& key) {
+  if (!connection_ || !connection_->has_loaded(key)) return;
+  connection_->unload();
+  drop_if_lost();
+}
+
+}  // namespace devid::tpm

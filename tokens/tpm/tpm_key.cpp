@@ -1,0 +1,68 @@
+#include "tokens/tpm/tpm_key.h"
+
+#include <utility>
+
+#include "tokens/tpm/location.h"
+#include "tokens/tpm/public_area.h"
+#include "tokens/tpm/signature.h"
+
+namespace devid::tpm {
+namespace {
+
+Result<PublicKey> signing_key_in(const TPM2B_PUBLIC& area) {
+  if (auto usable = require_signing_key(area.publicArea); !usable) return fail(std::move(usable.error()));
+  return public_key_from(area.publicArea);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<PrivateKey>> TpmKey::from_blob(Tpm& tpm, KeyBlob blob, std::string pem) {
+  const auto area = parse_public(blob.public_area);
+  if (!area) return fail(area.error());
+  auto key = signing_key_in(*area);
+  if (!key) return fail(std::move(key.error()));
+  return std::unique_ptr<PrivateKey>(new TpmKey(tpm, std::move(blob), *area, std::move(*key), std::move(pem)));
+}
+
+Result<std::unique_ptr<PrivateKey>> TpmKey::from_handle(Tpm& tpm, TPM2_HANDLE handle, const TPM2B_PUBLIC& area) {
+  auto key = signing_key_in(area);
+  if (!key) return fail(std::move(key.error()));
+  return std::unique_ptr<PrivateKey>(new TpmKey(tpm, handle, area, std::move(*key), {}));
+}
+
+TpmKey::TpmKey(Tpm& tpm, Place place, const TPM2B_PUBLIC& area, PublicKey public_key, std::string pem)
+    : tpm_(tpm), place_(std::move(place)), area_(area), public_key_(std::move(public_key)), pem_(std::move(pem)) {
+  if (const auto* blob = std::get_if<KeyBlob>(&place_)) tpm_.opened(*blob);
+}
+
+TpmKey::~TpmKey() {
+  if (const auto* blob = std::get_if<KeyBlob>(&place_)) tpm_.closed(*blob);
+}
+
+Result<Bytes> TpmKey::sign(BytesView digest, SignatureScheme scheme) {
+  if (digest.size() != digest_size(scheme.digest)) {
+    return fail({.code = Errc::usage,
+                 .retry = Retry::never,
+                 .what = "the digest to sign has " + std::to_string(digest.size()) + " bytes, not " +
+                         std::to_string(digest_size(scheme.digest))});
+  }
+  const auto tpm_scheme = scheme_for(area_.publicArea, scheme);
+  if (!tpm_scheme) return fail(tpm_scheme.error());
+  const auto signature = tpm_.run([&](Connection& connection) {
+    if (const auto* blob = std::get_if<KeyBlob>(&place_)) return connection.sign(*blob, digest, *tpm_scheme);
+    return connection.sign_at(std::get<TPM2_HANDLE>(place_), area_, digest, *tpm_scheme);
+  });
+  if (!signature) {
+    const auto* handle = std::get_if<TPM2_HANDLE>(&place_);
+    const std::string which = handle != nullptr ? "the key at " + handle_location(*handle) : "the key";
+    return fail(while_doing("sign with " + which, signature.error()));
+  }
+  auto bytes = signature_bytes(*signature, public_key_.algorithm);
+  if (!bytes) return bytes;
+  if (auto checked = check_signature(public_key_, digest, scheme, *bytes); !checked) {
+    return fail(std::move(checked.error()));
+  }
+  return bytes;
+}
+
+}  // namespace devid::tpm

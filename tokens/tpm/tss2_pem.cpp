@@ -1,0 +1,160 @@
+#include "tokens/tpm/tss2_pem.h"
+
+#include <openssl/asn1.h>
+#include <openssl/asn1t.h>
+#include <openssl/err.h>
+#include <openssl/objects.h>
+#include <openssl/pem.h>
+
+#include <memory>
+
+#include "base/openssl.h"
+
+namespace devid::tpm {
+namespace {
+
+// TPMKey ::= SEQUENCE {
+//   type       OBJECT IDENTIFIER,                -- 2.23.133.10.1.3: a key to be loaded
+//   emptyAuth  [0] EXPLICIT BOOLEAN OPTIONAL,
+//   parent     INTEGER,
+//   pubkey     OCTET STRING,
+//   privkey    OCTET STRING }
+// The further optional fields (policy, secret, authPolicy …) belong to keys that devid does not use.
+struct TssPrivateKey {
+  ASN1_OBJECT* type;
+  ASN1_BOOLEAN empty_auth;
+  ASN1_INTEGER* parent;
+  ASN1_OCTET_STRING* public_area;
+  ASN1_OCTET_STRING* private_area;
+};
+
+// NOLINTBEGIN
+ASN1_SEQUENCE(TssPrivateKey) = {ASN1_SIMPLE(TssPrivateKey, type, ASN1_OBJECT),
+                                ASN1_EXP_OPT(TssPrivateKey, empty_auth, ASN1_BOOLEAN, 0),
+                                ASN1_SIMPLE(TssPrivateKey, parent, ASN1_INTEGER),
+                                ASN1_SIMPLE(TssPrivateKey, public_area, ASN1_OCTET_STRING),
+                                ASN1_SIMPLE(TssPrivateKey, private_area,
+                                            ASN1_OCTET_STRING)} static_ASN1_SEQUENCE_END(TssPrivateKey)
+    // NOLINTEND
+
+    constexpr const char* pem_name = "TSS2 PRIVATE KEY";
+constexpr const char* loadable_key_oid = "2.23.133.10.1.3";
+constexpr std::size_t largest_pem = std::size_t{16} * 1024;
+constexpr std::size_t size_field = 2;
+
+struct FreeItem {
+  void operator()(TssPrivateKey* key) const noexcept {
+    ASN1_item_free(reinterpret_cast<ASN1_VALUE*>(key), ASN1_ITEM_rptr(TssPrivateKey));
+  }
+};
+using Item = std::unique_ptr<TssPrivateKey, FreeItem>;
+using Object = Owned<ASN1_OBJECT, ASN1_OBJECT_free>;
+struct FreeMemory {
+  void operator()(void* memory) const noexcept { OPENSSL_free(memory); }
+};
+template <class T>
+using Memory = std::unique_ptr<T, FreeMemory>;
+
+Error not_a_key(std::string reason) {
+  return {.code = Errc::token_wrong_key,
+          .retry = Retry::after_operator,
+          .what = "this is not a key file of this TPM",
+          .reason = std::move(reason),
+          .hint = "if the file was damaged or comes from another device, remove the generation and enroll again"};
+}
+
+Error out_of_memory() { return openssl_error(Errc::internal, Retry::later, "cannot encode a key file"); }
+
+Bytes content(const ASN1_OCTET_STRING* octets) {
+  return to_bytes(ASN1_STRING_get0_data(octets), static_cast<std::size_t>(ASN1_STRING_length(octets)));
+}
+
+Bytes der_of(const TssPrivateKey& key) {
+  unsigned char* der = nullptr;
+  const int size = ASN1_item_i2d(reinterpret_cast<const ASN1_VALUE*>(&key), &der, ASN1_ITEM_rptr(TssPrivateKey));
+  const Memory<unsigned char> owned(der);
+  return size <= 0 ? Bytes{} : to_bytes(der, static_cast<std::size_t>(size));
+}
+
+/// The first two octets of a TPM2B are the length of the rest.
+bool has_its_size(BytesView sized) {
+  if (sized.size() <= size_field) return false;
+  const std::size_t size = (std::to_integer<std::size_t>(sized[0]) << 8U) | std::to_integer<std::size_t>(sized[1]);
+  return size == sized.size() - size_field;
+}
+
+bool is_blank(std::string_view text) { return text.find_first_not_of(" \t\r\n") == std::string_view::npos; }
+
+Result<Bytes> der_in(std::string_view pem) {
+  if (pem.size() > largest_pem) return fail(not_a_key("it is too long"));
+  const std::string begin = std::string("-----BEGIN ") + pem_name + "-----";
+  if (!pem.starts_with(begin)) return fail(not_a_key("it does not begin with " + begin));
+  const Bio bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+  char* raw_name = nullptr;
+  char* raw_header = nullptr;
+  unsigned char* raw_der = nullptr;
+  long size = 0;
+  if (!bio || PEM_read_bio(bio.get(), &raw_name, &raw_header, &raw_der, &size) != 1) {
+    return fail(not_a_key(openssl_reason()));
+  }
+  const Memory<char> name(raw_name);
+  const Memory<char> header(raw_header);
+  const Memory<unsigned char> der(raw_der);
+  if (*header != '\0') return fail(not_a_key("it has PEM headers"));
+  if (!is_blank(as_text(bio_bytes(bio.get())))) return fail(not_a_key("there is text after its end"));
+  return to_bytes(raw_der, static_cast<std::size_t>(size));
+}
+
+Result<> check(const TssPrivateKey& key) {
+  const Object loadable(OBJ_txt2obj(loadable_key_oid, 1));
+  if (OBJ_cmp(key.type, loadable.get()) != 0) return fail(not_a_key("it is not a loadable key (2.23.133.10.1.3)"));
+  uint64_t parent = 0;
+  if (ASN1_INTEGER_get_uint64(&parent, key.parent) != 1 || parent != storage_root_handle) {
+    ERR_clear_error();
+    return fail(not_a_key("its parent is not the storage root key at 0x81000001"));
+  }
+  // Absent (-1) means false: there is an auth value, and trying the empty one would count towards the lockout.
+  if (key.empty_auth <= 0) return fail(not_a_key("it has an auth value"));
+  if (!has_its_size(content(key.public_area))) return fail(not_a_key("the size of its public area is wrong"));
+  if (!has_its_size(content(key.private_area))) return fail(not_a_key("the size of its private area is wrong"));
+  return {};
+}
+
+}  // namespace
+
+Result<std::string> write_tss2_pem(const KeyBlob& blob) {
+  const Item key(reinterpret_cast<TssPrivateKey*>(ASN1_item_new(ASN1_ITEM_rptr(TssPrivateKey))));
+  if (!key) return fail(out_of_memory());
+  ASN1_OBJECT_free(key->type);
+  key->type = OBJ_txt2obj(loadable_key_oid, 1);
+  key->empty_auth = 0xFF;
+  const auto set = [](ASN1_OCTET_STRING* octets, BytesView from) {
+    return ASN1_OCTET_STRING_set(octets, as_uchar(from), static_cast<int>(from.size())) == 1;
+  };
+  if (key->type == nullptr || ASN1_INTEGER_set_uint64(key->parent, storage_root_handle) != 1 ||
+      !set(key->public_area, blob.public_area) || !set(key->private_area, blob.private_area)) {
+    return fail(out_of_memory());
+  }
+  const Bytes der = der_of(*key);
+  const Bio bio(BIO_new(BIO_s_mem()));
+  if (der.empty() || !bio ||
+      PEM_write_bio(bio.get(), pem_name, "", as_uchar(BytesView(der)), static_cast<long>(der.size())) <= 0) {
+    return fail(out_of_memory());
+  }
+  return std::string(as_text(bio_bytes(bio.get())));
+}
+
+Result<KeyBlob> read_tss2_pem(std::string_view pem) {
+  const auto der = der_in(pem);
+  if (!der) return fail(der.error());
+  const unsigned char* at = as_uchar(BytesView(*der));
+  const Item key(reinterpret_cast<TssPrivateKey*>(
+      ASN1_item_d2i(nullptr, &at, static_cast<long>(der->size()), ASN1_ITEM_rptr(TssPrivateKey))));
+  if (!key) return fail(not_a_key(openssl_reason()));
+  // DER has one encoding for each value: this finds trailing bytes, BER lengths and padded integers.
+  if (der_of(*key) != *der) return fail(not_a_key("it is not DER, or there are bytes after its end"));
+  if (auto checked = check(*key); !checked) return fail(std::move(checked.error()));
+  return KeyBlob{.public_area = content(key->public_area), .private_area = content(key->private_area)};
+}
+
+}  // namespace devid::tpm
