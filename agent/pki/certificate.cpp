@@ -22,9 +22,6 @@ constexpr std::size_t name_limit = 2000;
 
 /// RFC 4514, with UTF-8 left as it is.
 constexpr unsigned long name_flags = XN_FLAG_RFC2253 & ~static_cast<unsigned long>(ASN1_STRFLGS_ESC_MSB);
-/// For names that are not in the encoding that they claim: every value as "#" and the hexadecimal DER.
-constexpr unsigned long raw_name_flags =
-    XN_FLAG_SEP_COMMA_PLUS | XN_FLAG_DN_REV | XN_FLAG_FN_SN | ASN1_STRFLGS_DUMP_ALL | ASN1_STRFLGS_DUMP_DER;
 
 Error malformed(std::string_view reason) {
   return {.code = Errc::answer_malformed,
@@ -65,12 +62,12 @@ std::optional<Time> to_time(const ASN1_TIME* time) {
 }
 
 std::string name_text(const X509_NAME* name) {
-  for (const unsigned long flags : {name_flags, raw_name_flags}) {
-    const Bio bio(BIO_new(BIO_s_mem()));
-    if (X509_NAME_print_ex(bio.get(), name, 0, flags) >= 0) return printable(as_text(bio_bytes(bio.get())), name_limit);
+  const Bio bio(BIO_new(BIO_s_mem()));
+  if (X509_NAME_print_ex(bio.get(), name, 0, name_flags) < 0) {
+    ERR_clear_error();
+    return "unreadable";
   }
-  ERR_clear_error();
-  return "unreadable";
+  return printable(as_text(bio_bytes(bio.get())), name_limit);
 }
 
 }  // namespace

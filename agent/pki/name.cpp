@@ -20,6 +20,7 @@ using Object = Owned<ASN1_OBJECT, ASN1_OBJECT_free>;
 constexpr std::size_t longest_value = 2000;  ///< bytes of any name; RFC 5280 has lower bounds for most attributes
 constexpr std::size_t longest_host = 253;    ///< RFC 1035 2.3.4
 constexpr std::size_t longest_label = 63;
+constexpr std::size_t longest_oid = 100;
 constexpr std::string_view letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 constexpr std::string_view digits = "0123456789";
 
@@ -82,7 +83,11 @@ std::size_t characters(std::string_view utf8_text) {
       std::ranges::count_if(utf8_text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0U) != 0x80; }));
 }
 
-bool is_dotted(std::string_view type) { return contains(type, '.') && consists_of(type, digits, ".", ""); }
+/// Numbers with dots between them; OpenSSL would let a dot at the end pass.
+bool is_dotted(std::string_view type) {
+  return type.size() <= longest_oid && contains(type, '.') && consists_of(type, digits, ".", "") &&
+         !type.starts_with('.') && !type.ends_with('.') && type.find("..") == std::string_view::npos;
+}
 
 /// A known name, or an OID in digits; the OIDs of known names have their bounds too.
 Result<Object> type_of(const NameAttribute& attribute) {
