@@ -16,7 +16,8 @@ using Easy = Owned<CURL, curl_easy_cleanup>;
 using Lines = Owned<curl_slist, curl_slist_free_all>;
 
 constexpr std::size_t head_limit = 65536;
-constexpr std::array<std::string_view, 5> kept_headers = {"content-type", "date", "location", "retry-after", "server"};
+constexpr long longest_idle = 600;  // seconds: a slow token may make a key between two requests
+constexpr std::array<std::string_view, 4> kept_headers = {"content-type", "date", "location", "retry-after"};
 
 /// What has come of an answer so far.
 struct Reception {
@@ -131,6 +132,7 @@ Result<> Connection::State::set_up(const Limits& limits) {
       .set(CURLOPT_CA_CACHE_TIMEOUT, 0L)
       .set(CURLOPT_SSL_CTX_FUNCTION, &State::on_context)
       .set(CURLOPT_SSL_CTX_DATA, static_cast<void*>(this))
+      .set(CURLOPT_MAXAGE_CONN, longest_idle)
       .set(CURLOPT_CONNECTTIMEOUT, static_cast<long>(limits.connect_timeout.count()))
       .set(CURLOPT_USERAGENT, "devid/" DEVID_VERSION)
       .set(CURLOPT_HEADERFUNCTION, &receive_head)

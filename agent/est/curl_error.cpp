@@ -117,7 +117,8 @@ Error curl_error(const CurlFailure& failure) {
     return {.code = Errc::network_timeout,
             .retry = Retry::later,
             .what = "the server does not answer in time",
-            .reason = reason_of(failure)};
+            .reason = reason_of(failure),
+            .hint = "is the server overloaded, or a firewall between?"};
   }
   if (failure.alert) return alerted(failure, *failure.alert);
   switch (failure.code) {
@@ -143,7 +144,7 @@ Error curl_error(const CurlFailure& failure) {
     case CURLE_NOT_BUILT_IN:
     case CURLE_OUT_OF_MEMORY:
       return {.code = Errc::internal, .retry = Retry::later, .what = "libcurl fails", .reason = reason_of(failure)};
-    default: return unreachable(failure, "the connection to the server broke");
+    default: return unreachable(failure, "the connection to the server broke", "see the server's log");
   }
 }
 

@@ -33,7 +33,7 @@ std::string_view label_of(std::string_view path) {
   if (path.starts_with(well_known) && (path.size() == well_known.size() || path[well_known.size()] == '/'))
     path.remove_prefix(well_known.size());
   if (path.starts_with('/')) path.remove_prefix(1);
-  if (path.ends_with('/')) path.remove_suffix(1);
+  if (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
   return path;
 }
 

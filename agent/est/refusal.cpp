@@ -85,18 +85,18 @@ std::string text_of(const Answer& answer) {
   return printable(in_one_line(html ? without_tags(body) : std::string(body)), longest_text);
 }
 
-std::optional<Seconds> retry_after_of(const Answer& answer, Time now) {
-  return parse_retry_after(answer.header("retry-after"), answer.header("date"), now);
+std::optional<Seconds> retry_after_of(const Answer& answer) {
+  return parse_retry_after(answer.header("retry-after"), answer.header("date"));
 }
 
-Error refusal(const Answer& answer, Time now) {
+Error refusal(const Answer& answer) {
   const Meaning meaning = meaning_of(answer.status);
   return {.code = meaning.code,
           .retry = meaning.retry,
           .what = "the server answers with status " + std::to_string(answer.status),
           .reason = text_of(answer),
           .hint = std::string(meaning.hint),
-          .retry_after = retry_after_of(answer, now)};
+          .retry_after = retry_after_of(answer)};
 }
 
 }  // namespace devid::est

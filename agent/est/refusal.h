@@ -13,11 +13,11 @@ namespace devid::est {
 std::string text_of(const Answer& answer);
 
 /// The answer's Retry-After, if there is a usable one.
-std::optional<Seconds> retry_after_of(const Answer& answer, Time now);
+std::optional<Seconds> retry_after_of(const Answer& answer);
 
 /// What it means that an answer's status is not the one that was hoped for: 401 and 403 server_unauthorized; 408, 429
 /// and 5xx server_unavailable; other 4xx server_refused; everything else server_protocol. The server's text is the
 /// reason.
-Error refusal(const Answer& answer, Time now);
+Error refusal(const Answer& answer);
 
 }  // namespace devid::est

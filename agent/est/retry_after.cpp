@@ -22,7 +22,7 @@ std::optional<Time> parse_date(std::string_view text) {
 
 }  // namespace
 
-std::optional<Seconds> parse_retry_after(std::string_view value, std::string_view date, Time now) {
+std::optional<Seconds> parse_retry_after(std::string_view value, std::string_view date) {
   const bool digits = !value.empty() && std::ranges::all_of(value, ascii::is_digit);
   if (digits) {
     Seconds::rep count = 0;
@@ -31,8 +31,9 @@ std::optional<Seconds> parse_retry_after(std::string_view value, std::string_vie
     return std::clamp(Seconds(count), shortest, longest);
   }
   const auto until = parse_date(value);
-  if (!until) return std::nullopt;
-  return std::clamp(*until - parse_date(date).value_or(now), shortest, longest);
+  const auto sent = parse_date(date);
+  if (!until || !sent) return std::nullopt;
+  return std::clamp(*until - *sent, shortest, longest);
 }
 
 }  // namespace devid::est

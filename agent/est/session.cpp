@@ -16,16 +16,13 @@ constexpr int most_redirects = 3;
 constexpr std::string_view certs_only = "application/pkcs7-mime";
 constexpr std::string_view attributes = "application/csrattrs";
 
-Time system_now() { return SystemClock().now(); }
-
 Error wrong_media_type(const Answer& answer) {
   const std::string_view type = answer.header("content-type");
-  const std::string text = text_of(answer);
   return {.code = Errc::server_protocol,
           .retry = Retry::after_operator,
           .what = type.empty() ? "the server's answer has no media type"
                                : "the server's answer is of the wrong media type: " + printable(type, 100),
-          .reason = text,
+          .reason = type.empty() ? "" : text_of(answer),
           .hint = "is this the URL of an EST server?"};
 }
 
@@ -39,7 +36,7 @@ Result<std::vector<pki::Certificate>> read_certificates(const Answer& answer) {
 
 /// 202, and 503 that names a time.
 bool is_pending(const Answer& answer) {
-  return answer.status == 202 || (answer.status == 503 && retry_after_of(answer, system_now()));
+  return answer.status == 202 || (answer.status == 503 && retry_after_of(answer));
 }
 
 }  // namespace
@@ -83,7 +80,7 @@ Result<Answer> Session::State::ask(Request request) {
 }
 
 Error Session::State::refused(const Answer& answer) const {
-  Error error = refusal(answer, system_now());
+  Error error = refusal(answer);
   const bool may_lack_certificate = answer.status == 400 || answer.status == 401 || answer.status == 403;
   if (may_lack_certificate && !connection->authenticated()) {
     error.hint =
@@ -103,7 +100,7 @@ Result<Enrollment> Session::State::enroll(std::string_view operation, BytesView 
   auto answer = ask({.url = url(operation), .accept = std::string(certs_only), .body = encode_body(csr)});
   if (!answer) return tl::unexpected(std::move(answer.error()));
   if (is_pending(*answer)) {
-    return Pending{.retry_after = retry_after_of(*answer, system_now()).value_or(Seconds(0)), .text = text_of(*answer)};
+    return Pending{.retry_after = retry_after_of(*answer).value_or(Seconds(0)), .text = text_of(*answer)};
   }
   if (answer->status != 200) return fail(refused(*answer));
   auto certificates = read_certificates(*answer);

@@ -34,6 +34,13 @@ bool is_printable_ascii(std::string_view text) {
   return std::ranges::all_of(text, [](char c) { return c > ' ' && c < '\x7f'; });
 }
 
+/// libcurl takes one slash or three for two.
+bool has_odd_slashes(std::string_view url) {
+  constexpr std::string_view start = "https://";
+  if (ascii::lower(url.substr(0, 6)) != start.substr(0, 6)) return false;
+  return ascii::lower(url.substr(0, start.size())) != start || url.substr(start.size()).starts_with('/');
+}
+
 }  // namespace
 
 std::string Url::origin() const { return "https://" + host + ":" + port; }
@@ -46,6 +53,7 @@ Result<Url> Url::parse(std::string_view url, std::string_view base) {
     return refuse(url, "it has characters other than printable ASCII",
                   "write an international host name in its xn-- form, and percent-encode the rest");
   }
+  if (has_odd_slashes(url)) return refuse(url, "it does not start with https://HOST");
   const Handle handle(curl_url());
   if (!base.empty() && curl_url_set(handle.get(), CURLUPART_URL, std::string(base).c_str(), 0) != CURLUE_OK)
     return refuse(base, "it is no absolute URL");

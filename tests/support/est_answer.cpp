@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <ctime>
 #include <sstream>
 
 #include "tests/support/est_issuer.h"
@@ -35,6 +36,16 @@ std::string flawed_body(BytesView content, BodyFlaw flaw) {
     case BodyFlaw::pem: return "-----BEGIN PKCS7-----\n" + good + "-----END PKCS7-----\n";
   }
   return {};
+}
+
+/// IMF-fixdate (RFC 9110 5.6.7).
+std::string http_date() {
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  ::gmtime_r(&now, &utc);
+  std::array<char, 64> text{};
+  const std::size_t size = std::strftime(text.data(), text.size(), "%a, %d %b %Y %H:%M:%S GMT", &utc);
+  return {text.data(), size};
 }
 
 std::string chunked(std::string_view body) {
@@ -83,6 +94,7 @@ std::string answer_bytes(const Reply& reply, const Misbehaviour& misbehaviour) {
   const std::string type = misbehaviour.media_type.value_or(reply.media_type);
   std::ostringstream out;
   out << (misbehaviour.form == HttpForm::http_1_0 ? "HTTP/1.0 " : "HTTP/1.1 ") << reply.status << " devid test\r\n";
+  out << "Date: " << http_date() << "\r\n";
   if (!type.empty()) out << "Content-Type: " << type << "\r\n";
   if (!is_text && misbehaviour.transfer_encoding) out << "Content-Transfer-Encoding: base64\r\n";
   if (!misbehaviour.retry_after.empty()) out << "Retry-After: " << misbehaviour.retry_after << "\r\n";

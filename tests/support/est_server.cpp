@@ -35,7 +35,9 @@ asio::ssl::context make_context(const EstServerSpec& spec) {
   asio::ssl::context owner(context);
   const bool old_only = spec.tls == TlsVersion::tls_1_2;
   const bool new_only = spec.tls == TlsVersion::tls_1_3;
+  SSL_CTX_set_security_level(context, 0);          // it is the client that has to be strict
   SSL_CTX_set_options(context, SSL_OP_NO_TICKET);  // each handshake shows the client's certificate
+  SSL_CTX_set_num_tickets(context, 0);
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
   if (SSL_CTX_set_min_proto_version(context, new_only ? TLS1_3_VERSION : TLS1_2_VERSION) != 1 ||
       SSL_CTX_set_max_proto_version(context, old_only ? TLS1_2_VERSION : 0) != 1 ||

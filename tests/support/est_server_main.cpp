@@ -53,6 +53,7 @@ int run(int argc, char** argv) {
   std::filesystem::path port_file;
   std::vector<std::string> plans;
   bool die_with_parent = false;
+  bool demand = false;
   long validity = 86400;
   long backdate = 60;
 
@@ -68,7 +69,7 @@ int run(int argc, char** argv) {
   app.add_option("--label", spec.label, "the only label under which there is EST");
   app.add_option("--validity", validity, "of what it issues, in seconds from now");
   app.add_option("--backdate", backdate, "how many seconds ago it begins");
-  app.add_flag("--demand-certificate", spec.demand_certificate, "no handshake without a client certificate");
+  app.add_flag("--demand-certificate", demand, "no handshake without a client certificate");
   app.add_option("--misbehave", plans, "OPERATION=NAME[:TIMES], as in est_misbehaviour.cpp");
   app.add_flag("--die-with-parent", die_with_parent, "end when the process that started it ends");
   CLI11_PARSE(app, argc, argv);
@@ -84,6 +85,7 @@ int run(int argc, char** argv) {
 
   spec.issuer.not_after = devid::Seconds(validity);
   spec.issuer.not_before = -devid::Seconds(backdate);
+  if (demand) spec.client_auth = devid::test::ClientAuth::demand;
   spec.on_request = print;
   EstServer server(std::move(spec));
   for (const auto& text : plans) plan(server, text);

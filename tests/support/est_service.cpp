@@ -62,7 +62,7 @@ std::optional<std::string> SeenRequest::header(std::string_view name) const {
 EstService::EstService(const EstServerSpec& spec)
     : label_(spec.label),
       csr_attributes_(spec.csr_attributes),
-      demand_certificate_(spec.demand_certificate),
+      client_auth_(spec.client_auth),
       issuer_(spec.issuer),
       manufacturer_(load_certificates(spec.manufacturer_ca)),
       manufacturer_store_(store_of(manufacturer_)) {
@@ -80,6 +80,7 @@ EstService::Store EstService::store_of(const std::vector<X509Cert>& anchors) {
 }
 
 void EstService::trust_clients(SSL_CTX* context) const {
+  if (client_auth_ == ClientAuth::ignore) return;
   auto* names = sk_X509_NAME_new_null();
   Store store(X509_STORE_new());
   X509_STORE_set_flags(store.get(), X509_V_FLAG_PARTIAL_CHAIN);
@@ -91,7 +92,8 @@ void EstService::trust_clients(SSL_CTX* context) const {
   trust(issuer_.certificate());
   SSL_CTX_set_cert_store(context, store.release());
   SSL_CTX_set_client_CA_list(context, names);
-  SSL_CTX_set_verify(context, SSL_VERIFY_PEER | (demand_certificate_ ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), nullptr);
+  SSL_CTX_set_verify(
+      context, SSL_VERIFY_PEER | (client_auth_ == ClientAuth::demand ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), nullptr);
 }
 
 std::optional<EstOperation> EstService::operation_of(std::string_view target) const {

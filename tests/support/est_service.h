@@ -39,6 +39,8 @@ struct SeenRequest {
   [[nodiscard]] std::optional<std::string> header(std::string_view name) const;
 };
 
+/// Whether the handshake asks for a client certificate; with `demand` it fails without one.
+enum class ClientAuth { ask, demand, ignore };
 enum class TlsVersion { any, tls_1_2, tls_1_3 };
 
 /// Files are PEM.
@@ -51,7 +53,7 @@ struct EstServerSpec {
   std::uint16_t port = 0;                 ///< 0: any
   std::string label;                      ///< if not empty, the only one under which there is EST
   TlsVersion tls = TlsVersion::any;
-  bool demand_certificate = false;                     ///< the handshake fails without a client certificate
+  ClientAuth client_auth = ClientAuth::ask;
   Bytes csr_attributes;                                ///< DER; empty: 204
   std::function<void(const SeenRequest&)> on_request;  ///< called on a thread of the server's
 };
@@ -87,7 +89,7 @@ class EstService {
 
   std::string label_;
   Bytes csr_attributes_;
-  bool demand_certificate_;
+  ClientAuth client_auth_;
   EstIssuer issuer_;
   std::vector<X509Cert> manufacturer_;
   std::vector<X509Cert> issuer_chain_;
