@@ -22,7 +22,7 @@ struct Options {
 
 Tokens make_tokens(const Configuration& configuration) {
   Tokens tokens;
-  tokens.emplace("tpm", std::make_unique<tpm::TpmToken>(tpm::TpmTokenSpec{.name = "tpm", .tcti = configuration.tcti}));
+  tokens.emplace("tpm", std::make_unique<TpmToken>(TpmSpec{.tcti = configuration.tcti}));
   return tokens;
 }
 
