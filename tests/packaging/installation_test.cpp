@@ -38,7 +38,7 @@ class AnInstallation : public testing::Test {
   }
 
   [[nodiscard]] static std::string read(const fs::path& file) {
-    std::ifstream in(file);
+    const std::ifstream in(file);
     std::ostringstream text;
     text << in.rdbuf();
     return text.str();

@@ -81,12 +81,12 @@ class TheBusPolicy : public testing::Test {
   }
 
   static std::string policy_for(Caller caller) {
-    std::ifstream in(DEVID_SOURCE_DIR "/policies/org.devid1.conf");
+    const std::ifstream in(DEVID_SOURCE_DIR "/policies/org.devid1.conf");
     std::ostringstream text;
     text << in.rdbuf();
     const std::string me = getpwuid(getuid())->pw_name;  // NOLINT(concurrency-mt-unsafe): one thread
     const std::string other = me == "daemon" ? "nobody" : "daemon";
-    std::string policy = replaced(text.str(), "user=\"root\"", caller == Caller::root ? me : other);
+    const std::string policy = replaced(text.str(), "user=\"root\"", caller == Caller::root ? me : other);
     return replaced(policy, "user=\"devid\"", caller == Caller::devid ? me : other);
   }
 

@@ -168,7 +168,10 @@ class Inspection {
   void check_arrow(const Source& source, const Line& line, const std::string& header) {
     if (source.is_test()) return;
     const auto arrow = arrows.find(source.folder());
-    if (arrow == arrows.end()) return report(source, line, "is in a folder that the map does not know");
+    if (arrow == arrows.end()) {
+      report(source, line, "is in a folder that the map does not know");
+      return;
+    }
     const std::string folder = fs::path(header).parent_path().string();
     const auto& allowed = arrow->second;
     if (std::ranges::find(allowed, folder) == allowed.end() && std::ranges::find(allowed, header) == allowed.end())
@@ -189,7 +192,7 @@ class Inspection {
   /// Whether the nearest CMakeLists.txt, in its folder or above, names the file.
   [[nodiscard]] bool is_built(const Source& source) const {
     for (fs::path folder = fs::path(source.path).parent_path(); !folder.empty(); folder = folder.parent_path()) {
-      std::ifstream in(root_ / folder / "CMakeLists.txt");
+      const std::ifstream in(root_ / folder / "CMakeLists.txt");
       if (!in) continue;
       std::ostringstream text;
       text << in.rdbuf();
