@@ -250,7 +250,7 @@ void TpmTap::serve_commands(const Connection& connection) {
 
 bool TpmTap::exchange(const Connection& connection, const Frame& command) {
   wait_delay();
-  const Decision decision = arrived(TpmCommand{code_of(command)});
+  const Decision decision = arrived(command);
   if (decision.action == Action::cut_before) return false;
   if (decision.action == Action::answer) {
     return send_all(connection.client.fd(), answer_frame(decision.response_code));
@@ -263,9 +263,11 @@ bool TpmTap::exchange(const Connection& connection, const Frame& command) {
   return send_all(connection.client.fd(), response);
 }
 
-TpmTap::Decision TpmTap::arrived(TpmCommand command) {
+TpmTap::Decision TpmTap::arrived(const Frame& frame) {
+  const TpmCommand command{code_of(frame)};
   const std::scoped_lock lock(mutex_);
   seen_.commands.push_back(command);
+  seen_.frames.push_back(frame);
   if (needs_a_free_slot(command)) {
     seen_.most_before_create_or_load = std::max(seen_.most_before_create_or_load, transient_.size());
   }

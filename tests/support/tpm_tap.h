@@ -55,10 +55,11 @@ class TpmTap {
 
   /// What passed since the last reset().
   struct Seen {
-    std::vector<TpmCommand> commands;        ///< in order, refused and cut ones included
-    std::size_t retried = 0;                 ///< of these, how many the TPM answered with TPM_RC_RETRY (0x922)
-    std::size_t most_transient = 0;          ///< transient objects in the TPM at any time
-    std::size_t most_before_create_or_load;  ///< … when a Create, Load or CreateLoaded arrived
+    std::vector<TpmCommand> commands;               ///< in order, refused and cut ones included
+    std::vector<std::vector<std::uint8_t>> frames;  ///< the same commands, as they crossed the bus
+    std::size_t retried = 0;                        ///< of these, how many the TPM answered with TPM_RC_RETRY (0x922)
+    std::size_t most_transient = 0;                 ///< transient objects in the TPM at any time
+    std::size_t most_before_create_or_load = 0;     ///< … when a Create, Load or CreateLoaded arrived
     [[nodiscard]] std::size_t count(TpmCommand command) const;
     /// "11 commands: ReadPublic, Create, …"
     [[nodiscard]] std::string summary() const;
@@ -109,7 +110,7 @@ class TpmTap {
   void serve(Connection& connection, bool commands);
   void serve_commands(const Connection& connection);
   [[nodiscard]] bool exchange(const Connection& connection, const std::vector<std::uint8_t>& command);
-  Decision arrived(TpmCommand command);
+  Decision arrived(const std::vector<std::uint8_t>& frame);
   void answered(const std::vector<std::uint8_t>& command, const std::vector<std::uint8_t>& response);
   void wait_delay();
   void reap(bool all);
@@ -120,7 +121,7 @@ class TpmTap {
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  Seen seen_{};
+  Seen seen_;
   std::set<std::uint32_t> transient_;
   std::set<std::uint32_t> sessions_;
   std::chrono::milliseconds delay_{0};

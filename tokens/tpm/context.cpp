@@ -21,6 +21,13 @@ constexpr std::size_t most_handles = 1024;
 }  // namespace
 
 Result<std::unique_ptr<Context>> Context::connect(const std::string& tcti) {
+  // The loader would try one TPM after the other, and take one that nobody asked for.
+  if (tcti.empty()) {
+    return fail({.code = Errc::config_invalid,
+                 .retry = Retry::after_operator,
+                 .what = "no TPM is configured: the TCTI is empty",
+                 .hint = "on most devices the TCTI is device:/dev/tpmrm0"});
+  }
   TSS2_TCTI_CONTEXT* loaded = nullptr;
   const Call load{.name = "Tss2_TctiLdr_Initialize", .rc = Tss2_TctiLdr_Initialize(tcti.c_str(), &loaded)};
   Tcti owned(loaded);
