@@ -50,9 +50,13 @@ int export_key(void* keydata, int selection, OSSL_CALLBACK* callback, void* argu
   return EVP_PKEY_export(shared->public_part(), selection, callback, argument);
 }
 
+/// The answers of the public part, but for the digest to sign with: OpenSSL says SHA-256 whatever the curve.
 int get_params(void* keydata, OSSL_PARAM params[]) noexcept {
   const SharedKey* shared = shared_key_of(keydata);
-  return shared == nullptr ? 0 : EVP_PKEY_get_params(shared->public_part(), params);
+  if (shared == nullptr || EVP_PKEY_get_params(shared->public_part(), params) == 0) return 0;
+  OSSL_PARAM* digest = OSSL_PARAM_locate(params, OSSL_PKEY_PARAM_DEFAULT_DIGEST);
+  const bool sha384 = digest_for(shared->algorithm()) == Digest::sha384;
+  return digest == nullptr ? 1 : OSSL_PARAM_set_utf8_string(digest, sha384 ? "SHA384" : "SHA256");
 }
 
 /// Two keys of ours are equal if their public parts are.

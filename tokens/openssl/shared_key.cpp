@@ -5,6 +5,15 @@
 #include "tokens/public_key.h"
 
 namespace devid::provider {
+namespace {
+
+/// What PrivateKey::sign returns for this key: r‖s, or a number as long as the modulus.
+std::size_t raw_size(const EVP_PKEY* public_part, KeyAlgorithm algorithm) {
+  const auto octets = static_cast<std::size_t>((EVP_PKEY_get_bits(public_part) + 7) / 8);
+  return is_rsa(algorithm) ? octets : 2 * octets;
+}
+
+}  // namespace
 
 SharedKey::SharedKey(PrivateKey& key, Pkey public_part)
     : key_(&key), public_part_(std::move(public_part)), algorithm_(key.public_key().algorithm) {}
@@ -39,12 +48,12 @@ Result<Bytes> SharedKey::sign_by_token(BytesView digest, SignatureScheme scheme)
   auto signature = key_->sign(digest, scheme);
   if (!signature) return signature;
   ++signatures_;
-  if (scheme.padding == Padding::none) signature = ecdsa_to_der(*signature);
-  if (signature && signature->size() > signature_size())
+  if (signature->size() != raw_size(public_part_.get(), algorithm_)) {
     return fail({.code = Errc::token_failed,
                  .retry = Retry::later,
                  .what = "the token returned a signature of " + std::to_string(signature->size()) + " bytes"});
-  return signature;
+  }
+  return is_rsa(algorithm_) ? std::move(signature) : ecdsa_to_der(*signature);
 }
 
 std::optional<Error> SharedKey::take_error() { return std::exchange(error_, std::nullopt); }

@@ -50,10 +50,6 @@ std::optional<Digest> digest_of(const EVP_MD* hash) {
   return std::nullopt;
 }
 
-const char* default_digest(KeyAlgorithm algorithm) {
-  return digest_for(algorithm) == Digest::sha384 ? "SHA2-384" : "SHA2-256";
-}
-
 MessageDigest fetch(const char* name) {
   const auto context = private_context();
   return MessageDigest(context ? EVP_MD_fetch(*context, name, default_property) : nullptr);
@@ -158,8 +154,7 @@ int begin(void* context, const char* digest_name, void* keydata, const OSSL_PARA
   Signing& of = *signing(context);
   if (SharedKey* shared = shared_key_of(keydata)) of.key = shared->retain();
   if (of.key == nullptr) return refuse(PROV_R_MISSING_KEY, "there is no key to sign with");
-  const bool named = digest_name != nullptr && *digest_name != '\0';
-  of.hash = fetch(named ? digest_name : default_digest(of.key->algorithm()));
+  of.hash = digest_name == nullptr ? nullptr : fetch(digest_name);
   const auto digest = of.hash ? digest_of(of.hash.get()) : std::nullopt;
   if (!digest) return refuse(PROV_R_INVALID_DIGEST, "a key of a token signs SHA-256, SHA-384 and SHA-512 only");
   of.scheme = {.digest = *digest, .padding = is_rsa(of.key->algorithm()) ? Padding::rsa_pkcs1 : Padding::none};
