@@ -5,6 +5,8 @@
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
+#include <tuple>
+
 #include "base/openssl.h"
 
 namespace devid::provider {
@@ -30,7 +32,7 @@ Algorithm with_sequence(int nid, void* value, const ASN1_ITEM* type) {
   if (!packed || !algorithm || X509_ALGOR_set0(algorithm.get(), OBJ_nid2obj(nid), V_ASN1_SEQUENCE, packed.get()) == 0) {
     return nullptr;
   }
-  static_cast<void>(packed.release());  // set0 took it
+  std::ignore = packed.release();  // set0 took it
   return algorithm;
 }
 

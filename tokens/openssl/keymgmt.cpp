@@ -5,7 +5,7 @@
 #include <openssl/params.h>
 
 #include <array>
-#include <new>
+#include <memory>
 
 #include "tokens/openssl/dispatch.h"
 #include "tokens/openssl/provider.h"
@@ -19,9 +19,9 @@ struct KeyData {
 
 KeyData* key_data(void* keydata) { return static_cast<KeyData*>(keydata); }
 
-void* create(void* /*provider*/) noexcept { return new (std::nothrow) KeyData; }
+void* create(void* /*provider*/) noexcept { return std::make_unique<KeyData>().release(); }
 
-void destroy(void* keydata) noexcept { delete key_data(keydata); }
+void destroy(void* keydata) noexcept { const std::unique_ptr<KeyData> last(key_data(keydata)); }
 
 int has(const void* keydata, int /*selection*/) noexcept {
   return static_cast<const KeyData*>(keydata)->key != nullptr ? 1 : 0;

@@ -28,7 +28,8 @@ KeyReference SharedKey::retain() {
 }
 
 void SharedKey::release(SharedKey* key) noexcept {
-  if (key->references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete key;
+  if (key->references_.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
+  delete key;  // NOLINT(cppcoreguidelines-owning-memory): the references owned it together
 }
 
 std::size_t SharedKey::signature_size() const {

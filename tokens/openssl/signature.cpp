@@ -10,7 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <new>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -146,9 +146,9 @@ const OSSL_PARAM* gettable_ctx_params(void* /*context*/, void* /*provider*/) noe
   return types;
 }
 
-void* create(void* /*provider*/, const char* /*properties*/) noexcept { return new (std::nothrow) Signing; }
+void* create(void* /*provider*/, const char* /*properties*/) noexcept { return std::make_unique<Signing>().release(); }
 
-void destroy(void* context) noexcept { delete signing(context); }
+void destroy(void* context) noexcept { const std::unique_ptr<Signing> last(signing(context)); }
 
 int begin(void* context, const char* digest_name, void* keydata, const OSSL_PARAM params[]) noexcept {
   Signing& of = *signing(context);

@@ -57,8 +57,9 @@ Result<std::unique_ptr<SigningKey>> SigningKey::wrap(PrivateKey& key) {
   auto shared = provider::SharedKey::make(key, std::move(known));
   Pkey pkey = make_pkey(shared.get(), *context);
   if (!pkey) return fail(cannot_wrap());
-  return std::unique_ptr<SigningKey>(new SigningKey(std::unique_ptr<State>(
-      new State{.public_key = key.public_key(), .shared = std::move(shared), .pkey = std::move(pkey)})));
+  auto state = std::make_unique<State>(
+      State{.public_key = key.public_key(), .shared = std::move(shared), .pkey = std::move(pkey)});
+  return std::unique_ptr<SigningKey>(new SigningKey(std::move(state)));
 }
 
 SigningKey::SigningKey(std::unique_ptr<State> state) : state_(std::move(state)) {}

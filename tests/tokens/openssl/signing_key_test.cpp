@@ -354,9 +354,7 @@ TEST_F(ASigningKey, PassesOnNoSignatureOfAnImpossibleLength) {
       ABrokenKey broken(private_key_->public_key(), Bytes(length, std::byte{0xff}));
       const auto key = SigningKey::wrap(broken).value();
       EXPECT_TRUE(sign(key->get()).empty()) << length;
-      const auto error = key->take_error();
-      ASSERT_TRUE(error) << length;
-      EXPECT_EQ(error->code, Errc::token_failed);
+      EXPECT_EQ(key->take_error().value_or(Error{}).code, Errc::token_failed) << length;
     }
   }
   ERR_clear_error();
