@@ -103,10 +103,13 @@ Result<Contents> list(const fs::path& directory) {
   return contents;
 }
 
-/// The key in a directory that may be half written; empty if there is none, or none whole.
+/// The key in a directory that may be half written; empty if there is none.
+std::string key_pem_in(const fs::path& directory) {
+  return read_file(directory / "token-key.pem", key_limit).value_or(std::string{});
+}
+
 AbandonedKey key_in(const fs::path& directory) {
-  AbandonedKey key;
-  if (auto pem = read_file(directory / "token-key.pem", key_limit)) key.token_key_pem = std::move(*pem);
+  AbandonedKey key{.token = {}, .token_key_pem = key_pem_in(directory)};
   if (auto json = read_file(directory / "meta.json", key_limit))
     if (auto provenance = parse_provenance(*json)) key.token = std::move(provenance->token);
   return key;
@@ -176,9 +179,11 @@ class Cleaning {
     const fs::path from = generation_path(directory_, number);
     fs::path to = from;
     to += damaged_suffix;
-    if (!is_there(from)) return make_directories(to, for_all);
     if (auto removed = devid::remove_all(to); !removed) return removed;
-    return rename_directory(from, to);
+    std::error_code ignored;
+    if (fs::is_directory(fs::symlink_status(from, ignored))) return rename_directory(from, to);
+    if (auto made = make_directories(to, for_all); !made) return made;
+    return devid::remove_all(from);
   }
 
   Result<> remove(const fs::path& directory) {
@@ -207,14 +212,15 @@ class Cleaning {
   [[nodiscard]] std::set<std::string> keys_of_generations() const {
     std::set<std::string> keys;
     for (const std::uint64_t number : contents_.generations)
-      keys.insert(key_in(generation_path(directory_, number)).token_key_pem);
+      keys.insert(key_pem_in(generation_path(directory_, number)));
     return keys;
   }
 
   /// A key may have been removed in one place and be kept in another: a request becomes a generation by being copied.
   void drop_keys_in_use() {
+    if (done_.abandoned_keys.empty()) return;
     std::set<std::string> used = keys_of_generations();
-    used.insert(key_in(directory_ / request_directory).token_key_pem);
+    used.insert(key_pem_in(directory_ / request_directory));
     std::erase_if(done_.abandoned_keys,
                   [&](const AbandonedKey& key) { return !used.insert(key.token_key_pem).second; });
   }

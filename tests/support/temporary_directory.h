@@ -8,11 +8,13 @@
 
 namespace devid::test {
 
-/// A new directory below $TMPDIR or /tmp, mode 0700, that goes with everything in it.
+/// A new directory, mode 0700, that goes with everything in it.
 class TemporaryDirectory {
  public:
-  TemporaryDirectory() {
-    std::string name = (std::filesystem::temp_directory_path() / "devid-test.XXXXXX").string();
+  /// Below $TMPDIR or /tmp.
+  TemporaryDirectory() : TemporaryDirectory(std::filesystem::temp_directory_path()) {}
+  explicit TemporaryDirectory(const std::filesystem::path& parent) {
+    std::string name = (parent / "devid-test.XXXXXX").string();
     if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("cannot make a temporary directory");
     path_ = name;
   }

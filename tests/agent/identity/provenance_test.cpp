@@ -1,0 +1,90 @@
+#include "agent/identity/provenance.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/support/fake_token.h"
+
+namespace devid::identity {
+namespace {
+
+using testing::HasSubstr;
+using Json = nlohmann::ordered_json;
+
+class TheRecordOfAKey : public testing::Test {
+ protected:
+  TheRecordOfAKey() {
+    test::FakeHardware hardware;
+    provenance = {.token = "tpm",
+                  .key_protection = "tpm2",
+                  .public_key = hardware.put_key("fake:key", KeyAlgorithm::ec_p384),
+                  .server = "https://est.example/.well-known/est",
+                  .method = JobKind::renew,
+                  .created = Time(Seconds(1772366400))};
+  }
+
+  Provenance provenance;
+};
+
+TEST_F(TheRecordOfAKey, IsReadAsItWasWritten) {
+  const auto read = parse_provenance(to_json(provenance));
+  ASSERT_TRUE(read) << read.error().sentence();
+  EXPECT_EQ(*read, provenance);
+}
+
+TEST_F(TheRecordOfAKey, HasAFormThatOtherProgramsCanRead) {
+  const Json json = Json::parse(to_json(provenance));
+  EXPECT_EQ(json["version"], 1);
+  EXPECT_EQ(json["key_algorithm"], "ec-p384");
+  EXPECT_EQ(json["method"], "renew");
+  EXPECT_EQ(json["created"], 1772366400);
+  EXPECT_THAT(json["public_key"].get<std::string>(), HasSubstr("-----BEGIN PUBLIC KEY-----\n"));
+}
+
+TEST_F(TheRecordOfAKey, IsCorruptInEveryOtherForm) {
+  const Json good = Json::parse(to_json(provenance));
+  std::vector<std::string> bad = {"", "null", "[]", "1", "{}", "{\"version\": 1}", to_json(provenance) + "x"};
+  for (const auto& [key, value] : good.items()) {
+    for (const Json& wrong : {Json(), Json(true), Json(-1), Json("x"), Json(1.5), Json::array(), Json(2)}) {
+      if (wrong.type() == value.type() && (key == "token" || key == "key_protection" || key == "server")) continue;
+      if (key == "created" && wrong.is_number_integer() && wrong >= 0) continue;
+      Json json = good;
+      json[key] = wrong;
+      bad.push_back(json.dump(-1, ' ', false, Json::error_handler_t::ignore));
+    }
+    Json json = good;
+    json.erase(key);
+    bad.push_back(json.dump());
+  }
+  Json json = good;
+  json["more"] = 1;
+  bad.push_back(json.dump());
+  json = good;
+  json["created"] = 253402300800;  // the year 10000
+  bad.push_back(json.dump());
+  json = good;
+  json["key_algorithm"] = "ec-p256";
+  bad.push_back(json.dump());
+  for (const std::string& text : bad) {
+    const auto read = parse_provenance(text);
+    ASSERT_FALSE(read) << text;
+    EXPECT_EQ(read.error().code, Errc::state_corrupt) << text;
+  }
+}
+
+TEST_F(TheRecordOfAKey, IsCorruptWhenItIsCutAnywhere) {
+  const std::string text = to_json(provenance);
+  for (std::size_t size = 0; size + 1 < text.size(); ++size)  // the last byte is the end of the line
+    EXPECT_FALSE(parse_provenance(std::string_view(text).substr(0, size))) << size;
+}
+
+TEST_F(TheRecordOfAKey, OfANewerDevidIsNotGuessedAt) {
+  Json json = Json::parse(to_json(provenance));
+  json["version"] = 2;
+  EXPECT_EQ(parse_provenance(json.dump()).error().reason, "its version is 2, this devid knows version 1");
+}
+
+}  // namespace
+}  // namespace devid::identity
