@@ -130,8 +130,14 @@ void destroy(const Workplace& place, Token& token, const std::string& name, cons
   if (!token.destroy_key(pem)) place.abandoned_keys.push_back({.token = name, .token_key_pem = pem});
 }
 
+/// A request that was just made. Its key stays open: a token that still has it loaded need not load it for the proof.
+struct FreshRequest {
+  Request request;
+  std::unique_ptr<PrivateKey> key;
+};
+
 /// Makes a key and the request for it, and keeps both. Nothing stays of them on an error.
-Result<Request> make_request(const Workplace& place, const Job& job) {
+Result<FreshRequest> make_request(const Workplace& place, const Job& job) {
   if (auto entered = enter(place, Phase::creating_key); !entered) return fail(std::move(entered.error()));
   const Profile& profile = place.profile;
   auto key = job.token->create_key(
@@ -145,13 +151,13 @@ Result<Request> make_request(const Workplace& place, const Job& job) {
                                  .method = job.kind,
                                  .created = place.clock.now()}};
   auto csr = sign_request(**key, job.names);
-  key->reset();
   Result<> saved = csr ? Result<>() : fail(std::move(csr.error()));
   if (saved) {
     request.csr = std::move(*csr);
     saved = place.store.save_request(request);
   }
-  if (saved) return request;
+  if (saved) return FreshRequest{.request = std::move(request), .key = std::move(*key)};
+  key->reset();
   destroy(place, *job.token, profile.token, request.token_key_pem);
   return fail(std::move(saved.error()));
 }
@@ -226,11 +232,12 @@ bool leaves_request_alive(Errc code) {
 Result<Rotation> rotate(const Workplace& place, JobKind kind) {
   const auto job = connect(place, kind);
   if (!job) return fail(job.error());
-  const auto request = make_request(place, *job);
-  if (!request) return fail(request.error());
-  auto rotation = present(place, *job, *request);
+  auto fresh = make_request(place, *job);
+  if (!fresh) return fail(std::move(fresh.error()));
+  auto rotation = present(place, *job, fresh->request);
+  fresh->key.reset();
   // The failure that is told is the first one. A request that cannot be removed is presented again by the next job.
-  if (!rotation) static_cast<void>(abandon(place, *request));
+  if (!rotation) static_cast<void>(abandon(place, fresh->request));
   return rotation;
 }
 

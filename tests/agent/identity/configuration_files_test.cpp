@@ -84,6 +84,18 @@ TEST_F(TheConfiguration, IsRefusedWhereItIsADirectory) {
   EXPECT_THAT(configuration.error().sentence(), HasSubstr("devid.toml (it is a directory)"));
 }
 
+TEST_F(TheConfiguration, IsAsTheShippedExamplesShowIt) {
+  const fs::path examples = DEVID_EXAMPLES;
+  fs::copy_file(examples / "devid.toml", paths_.configuration / "devid.toml");
+  fs::copy_file(examples / "gateway.toml", etc() / "gateway.toml");
+  const auto configuration = read_configuration(paths_);
+  ASSERT_TRUE(configuration) << configuration.error().sentence();
+  EXPECT_EQ(*configuration, Configuration()) << "the example shows the defaults";
+  const auto found = profiles();
+  ASSERT_EQ(found.size(), 1U);
+  ASSERT_TRUE(found[0].profile) << found[0].profile.error().sentence();
+}
+
 TEST_F(TheConfiguration, HasIdentitiesInTheOrderOfTheirFiles) {
   for (const char* name : {"c.toml", "a.toml", "b.toml"}) write_profile(etc() / name);
   EXPECT_THAT(names(), testing::ElementsAre("a", "b", "c"));

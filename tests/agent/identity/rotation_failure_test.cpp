@@ -4,6 +4,7 @@
 #include <csignal>
 
 #include "agent/identity/rotation.h"
+#include "base/file.h"
 #include "tests/agent/identity/site.h"
 
 namespace devid::test {
@@ -256,6 +257,42 @@ TEST_F(AToken, ThatCannotDestroyAKeyIsAskedAgainByTheNextJob) {
   observer_.at_phase = nullptr;
   enroll();
   EXPECT_EQ(hardware_.made_keys(), 1U);
+}
+
+/// What was written down of the new key does not sign for the certificate that came.
+class AKeyThatDoesNotSign : public Site {
+ protected:
+  void expect_refusal(const std::function<void(const fs::path&)>& spoil) {
+    enroll();
+    const auto before = current_files();
+    observer_.at_phase = [&](Phase phase) {
+      if (phase == Phase::verifying) spoil(directory() / "request/token-key.pem");
+    };
+    const auto result = run(JobKind::renew);
+    ASSERT_FALSE(result);
+    EXPECT_EQ(current_files(), before);
+    expect_usable_current();
+    observer_.at_phase = nullptr;
+    renew();
+    expect_usable_current();
+  }
+};
+
+TEST_F(AKeyThatDoesNotSign, BecauseTheTokenLostItNeverBecomesCurrent) {
+  expect_refusal([&](const fs::path& file) {
+    FakeToken token(hardware_, "tpm");
+    ASSERT_TRUE(token.destroy_key(*read_file(file, 10000)));
+  });
+}
+
+TEST_F(AKeyThatDoesNotSign, BecauseTheFileIsOfAnotherKeyNeverBecomesCurrent) {
+  expect_refusal([&](const fs::path& file) {
+    fs::copy_file(directory() / "current/token-key.pem", file, fs::copy_options::overwrite_existing);
+  });
+}
+
+TEST_F(AKeyThatDoesNotSign, BecauseTheFileIsDamagedNeverBecomesCurrent) {
+  expect_refusal([&](const fs::path& file) { write_file(file, "-----BEGIN"); });
 }
 
 class ACancelledJob : public Site {};
