@@ -1,0 +1,95 @@
+#include "tests/dbus/device.h"
+
+#include <fstream>
+#include <stdexcept>
+
+namespace devid::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::string devidd = DEVID_BINARY_DIR "/devidd";
+const std::string devidctl = DEVID_BINARY_DIR "/devidctl";
+
+}  // namespace
+
+Device::Device(DeviceSpec spec)
+    : spec_(spec), tap_(swtpm_), factory_(manufacture(swtpm_, directory_.path() / "factory")) {
+  pki_.make_ca("operator root");
+  pki_.make_ca("operator issuing", "operator root");
+  fs::create_directories(configuration() / "identities.d");
+  fs::create_directories(state());
+  start_server();
+  write_configuration("devid.toml", "[tpm]\ntcti = \"" + (spec_.use_tap ? tap_.tcti() : swtpm_.tcti()) + "\"\n");
+  write_profile("gateway");
+  bus_ = std::make_unique<PrivateBus>(std::vector<std::string>{
+      devidd, "--configuration-directory", configuration(), "--vendor-directory", directory_.path() / "usr",
+      "--state-directory", state(), "--idle-timeout", std::to_string(spec_.idle_timeout)});
+}
+
+void Device::start_server() {
+  static constexpr const char* issuing = "operator issuing";
+  const auto server = pki_.issue_server(issuing);
+  const auto& ca = pki_.ca(issuing);
+  server_ = std::make_unique<EstServer>(
+      EstServerSpec{.certificate = server.full_chain,
+                    .key = server.key,
+                    .manufacturer_ca = factory_.manufacturer_ca,
+                    .issuer = {.certificate = ca.certificate, .key = ca.key, .not_after = spec_.lifetime},
+                    .issuer_chain = pki_.ca("operator root").certificate,
+                    .port = server_port_,
+                    .tls = spec_.tls});
+  server_port_ = server_->port();
+}
+
+void Device::write_configuration(const std::string& file, const std::string& content) const {
+  std::ofstream stream(configuration() / file);
+  stream << content;
+  if (!stream.flush()) throw std::runtime_error("cannot write " + file);
+}
+
+void Device::write_profile(const std::string& name, const std::string& more) const {
+  write_configuration("identities.d/" + name + ".toml",
+                      "[server]\nurl = \"https://127.0.0.1:" + std::to_string(server_port_) +
+                          "\"\ntrust_anchors = \"" + operator_root().string() + "\"\n" + more);
+}
+
+Outcome Device::ctl(std::vector<std::string> arguments) const {
+  arguments.insert(arguments.begin(), devidctl);
+  return run({.argv = std::move(arguments), .environment = {bus_->environment()}, .timeout = std::chrono::seconds(120)});
+}
+
+nlohmann::json Device::status(const std::string& name) const {
+  const Outcome outcome = ctl({"status", "--json"});
+  auto json = nlohmann::json::parse(outcome.output, nullptr, false);
+  if (json.is_discarded()) throw std::runtime_error("devidctl status: " + outcome.output + outcome.errors);
+  for (const auto& identity : json["identities"])
+    if (identity["name"] == name) return identity;
+  throw std::runtime_error("no identity " + name + " in " + outcome.output);
+}
+
+std::string flaw_of_current(const fs::path& current, const fs::path& root, const std::string& tcti) {
+  std::error_code none;
+  if (!fs::exists(fs::symlink_status(current, none))) return {};
+  const std::string certificate = current / "certificate.pem";
+  const std::string chain = current / "chain.pem";
+  const auto verified = run({.argv = {"openssl", "verify", "-CAfile", root, "-untrusted", chain, certificate}});
+  if (!verified.ok()) return "openssl verify: " + verified.output + verified.errors;
+  const TemporaryDirectory work;
+  const std::string place = work.path();
+  std::ofstream(work.path() / "message") << "proof of possession";
+  try {
+    run_tpm2(tcti, "tpm2_load -Q -C 0x81000001 -r " + (current / "token-key.pem").string() + " -c " + place +
+                       "/key.ctx && tpm2_sign -Q -c " + place + "/key.ctx -g sha256 -f plain -o " + place +
+                       "/signature " + place + "/message && tpm2_flushcontext -Q -t");
+  } catch (const std::runtime_error& error) {
+    return std::string("token-key.pem does not sign: ") + error.what();
+  }
+  const auto key = run({.argv = {"openssl", "x509", "-in", certificate, "-noout", "-pubkey", "-out", place + "/public"}});
+  if (!key.ok()) return "openssl x509: " + key.errors;
+  const auto proof = run({.argv = {"openssl", "dgst", "-sha256", "-verify", place + "/public", "-signature",
+                                   place + "/signature", place + "/message"}});
+  return proof.ok() ? "" : "the key does not match the certificate: " + proof.output + proof.errors;
+}
+
+}  // namespace devid::test
