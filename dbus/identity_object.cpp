@@ -18,8 +18,8 @@ namespace {
 /// More than any chain that devid accepts takes as PEM.
 constexpr std::size_t certificate_file_limit = 1U << 20U;
 
-Error wrong_option(const std::string& name, std::string reason) {
-  return {.code = Errc::usage, .what = "option '" + printable(name, 40) + "' is wrong", .reason = std::move(reason)};
+Error wrong_option(const std::string& name, const std::string& reason) {
+  return {.code = Errc::usage, .what = "option '" + printable(name, 40) + "' is wrong", .reason = reason};
 }
 
 /// Reads the options of Enroll and Renew. What is not known by name is refused.

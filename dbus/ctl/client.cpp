@@ -98,7 +98,7 @@ Result<wire::Dictionary> Client::credential(const std::string& name) {
 
 Result<sdbus::ObjectPath> Client::start(const std::string& name, const std::string& method,
                                         const wire::Dictionary& options) {
-  const auto path = identity_path(name);
+  auto path = identity_path(name);
   if (!path) return path;
   return attempt([&] {
     sdbus::ObjectPath job;

@@ -43,11 +43,11 @@ void print_outcome(Client& client, const std::string& name, const JobOutcome& ou
     if (identity)
       std::cout << ", generation " << number(*identity, "Generation") << ", valid until "
                 << moment(number(*identity, "NotAfter"));
-    std::cout << std::endl;
+    std::cout << '\n' << std::flush;
   } else if (outcome.result == "pending") {
     const auto identity = client.identity(name);
     std::cout << name << ": the CA needs time; next attempt "
-              << (identity ? moment(number(*identity, "NextAttempt")) : std::string("later")) << std::endl;
+              << (identity ? moment(number(*identity, "NextAttempt")) : std::string("later")) << '\n' << std::flush;
   } else {
     Error error = wire::from_dbus(sdbus::Error(std::string(wire::error_prefix) + outcome.code, outcome.text));
     error.what = name + ": " + error.what;
@@ -67,7 +67,7 @@ Exit follow(Client& client, Format format, const std::string& nothing,
             const std::function<Result<std::vector<sdbus::ObjectPath>>()>& start) {
   const Names names(client);
   JobWatch watch(client, [&names, format](const std::string& identity, const std::string& phase) {
-    if (format == Format::text) std::cout << names.of(identity) << ": " << phase << std::endl;
+    if (format == Format::text) std::cout << names.of(identity) << ": " << phase << '\n' << std::flush;
   });
   const auto jobs = start();
   if (!jobs) return complain(jobs.error());

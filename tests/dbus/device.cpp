@@ -50,13 +50,14 @@ void Device::write_configuration(const std::string& file, const std::string& con
 
 void Device::write_profile(const std::string& name, const std::string& more) const {
   write_configuration("identities.d/" + name + ".toml",
-                      "[server]\nurl = \"https://127.0.0.1:" + std::to_string(server_port_) +
-                          "\"\ntrust_anchors = \"" + operator_root().string() + "\"\n" + more);
+                      "[server]\nurl = \"https://127.0.0.1:" + std::to_string(server_port_) + "\"\ntrust_anchors = \"" +
+                          operator_root().string() + "\"\n" + more);
 }
 
 Outcome Device::ctl(std::vector<std::string> arguments) const {
   arguments.insert(arguments.begin(), devidctl);
-  return run({.argv = std::move(arguments), .environment = {bus_->environment()}, .timeout = std::chrono::seconds(120)});
+  return run(
+      {.argv = std::move(arguments), .environment = {bus_->environment()}, .timeout = std::chrono::seconds(120)});
 }
 
 nlohmann::json Device::status(const std::string& name) const {
@@ -85,7 +86,8 @@ std::string flaw_of_current(const fs::path& current, const fs::path& root, const
   } catch (const std::runtime_error& error) {
     return std::string("token-key.pem does not sign: ") + error.what();
   }
-  const auto key = run({.argv = {"openssl", "x509", "-in", certificate, "-noout", "-pubkey", "-out", place + "/public"}});
+  const auto key =
+      run({.argv = {"openssl", "x509", "-in", certificate, "-noout", "-pubkey", "-out", place + "/public"}});
   if (!key.ok()) return "openssl x509: " + key.errors;
   const auto proof = run({.argv = {"openssl", "dgst", "-sha256", "-verify", place + "/public", "-signature",
                                    place + "/signature", place + "/message"}});

@@ -19,10 +19,10 @@ namespace devid::test {
 
 /// How a device differs from the usual one.
 struct DeviceSpec {
-  Seconds lifetime{86400};        ///< of the certificates that the operator's CA issues
+  Seconds lifetime{86400};  ///< of the certificates that the operator's CA issues
   TlsVersion tls = TlsVersion::any;
-  unsigned idle_timeout = 600;    ///< of devidd, seconds
-  bool use_tap = true;            ///< the TPM is reached through the tap
+  unsigned idle_timeout = 600;  ///< of devidd, seconds
+  bool use_tap = true;          ///< the TPM is reached through the tap
 };
 
 /// A device as it stands in the field, with everything real: an IDevID in a simulated TPM, the operator's EST server, a
@@ -74,8 +74,9 @@ class Device {
   std::unique_ptr<PrivateBus> bus_;
 };
 
-/// What must hold for `current` at every instant: nothing, or a certificate that the openssl command verifies against the
-/// operator's root, for which token-key.pem signs (by tpm2-tools, in the TPM at `tcti`). Returns what is wrong, or "".
+/// What must hold for `current` at every instant: nothing, or a certificate that the openssl command verifies against
+/// the operator's root, for which token-key.pem signs (by tpm2-tools, in the TPM at `tcti`). Returns what is wrong, or
+/// "".
 std::string flaw_of_current(const std::filesystem::path& current, const std::filesystem::path& root,
                             const std::string& tcti);
 

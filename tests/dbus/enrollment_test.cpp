@@ -26,8 +26,8 @@ TEST_F(ANewDevice, ObtainsItsLdevidAndRenewsItWithinTheNumbersThatArePromised) {
   const auto enrolled = device_.ctl({"run-due"});
   ASSERT_EQ(enrolled.status, 0) << enrolled.output << enrolled.errors << device_.bus().log();
   const auto enrollment = device_.tap().seen();
-  std::cout << "enrollment: " << enrollment.summary() << "; at most " << enrollment.most_transient
-            << " transient; " << device_.server().connections() << " TCP connection, " << device_.server().handshakes()
+  std::cout << "enrollment: " << enrollment.summary() << "; at most " << enrollment.most_transient << " transient; "
+            << device_.server().connections() << " TCP connection, " << device_.server().handshakes()
             << " TLS handshake, " << device_.server().requests().size() << " requests\n";
   EXPECT_LE(commands(enrollment), 12U);
   EXPECT_LE(enrollment.most_transient, 2U);
@@ -62,7 +62,8 @@ TEST_F(ANewDevice, EnrollsWithItsIdevidAndRenewsWithItsLdevid) {
   ASSERT_FALSE(requests.empty());
   std::vector<std::string> posts;
   for (const auto& request : requests)
-    if (request.method == "POST") posts.push_back(request.target.substr(request.target.rfind('/')) + " by " + request.client);
+    if (request.method == "POST")
+      posts.push_back(request.target.substr(request.target.rfind('/')) + " by " + request.client);
   ASSERT_EQ(posts.size(), 2U);
   EXPECT_EQ(posts[0].rfind("/simpleenroll by ", 0), 0U) << posts[0];
   EXPECT_EQ(posts[1].rfind("/simplereenroll by ", 0), 0U) << posts[1];
@@ -100,10 +101,17 @@ TEST_F(ANewDevice, ShowsEveryPropertyInSnakeCase) {
   EXPECT_EQ(fresh["generation"], 0);
   ASSERT_EQ(device_.ctl({"run-due"}).status, 0);
   const auto status = device_.status();
-  for (const char* property :
-       {"name", "state", "reason", "generation", "subject", "issuer", "serial_number", "fingerprint", "not_before",
-        "not_after", "key_uri", "key_algorithm", "key_protection", "certificate_file", "chain_file",
-        "trust_anchors_file", "next_attempt", "last_attempt", "last_success", "last_error", "attempts"})
+  for (const char* property : {"name",           "state",
+                               "reason",         "generation",
+                               "subject",        "issuer",
+                               "serial_number",  "fingerprint",
+                               "not_before",     "not_after",
+                               "key_uri",        "key_algorithm",
+                               "key_protection", "certificate_file",
+                               "chain_file",     "trust_anchors_file",
+                               "next_attempt",   "last_attempt",
+                               "last_success",   "last_error",
+                               "attempts"})
     EXPECT_TRUE(status.contains(property)) << property;
   EXPECT_EQ(status["state"], "valid");
   EXPECT_EQ(status["key_algorithm"], "ec-p256");
