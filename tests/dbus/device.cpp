@@ -80,7 +80,7 @@ std::string flaw_of_current(const fs::path& current, const fs::path& root, const
   const std::string place = work.path();
   std::ofstream(work.path() / "message") << "proof of possession";
   try {
-    run_tpm2(tcti, "tpm2_load -Q -C 0x81000001 -r " + (current / "token-key.pem").string() + " -c " + place +
+    run_tpm2(tcti, "tpm2_load -Q -r " + (current / "token-key.pem").string() + " -c " + place +
                        "/key.ctx && tpm2_sign -Q -c " + place + "/key.ctx -g sha256 -f plain -o " + place +
                        "/signature " + place + "/message && tpm2_flushcontext -Q -t");
   } catch (const std::runtime_error& error) {

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <fstream>
 #include <iterator>
+#include <ranges>
 #include <stdexcept>
 #include <string_view>
 #include <thread>
@@ -106,8 +107,8 @@ PrivateBus::PrivateBus(const std::vector<std::string>& daemon) {
 void PrivateBus::write_configuration(const std::vector<std::string>& daemon) const {
   std::ofstream(directory_.path() / "bus.conf") << bus_configuration(directory_.path());
   std::ofstream service(directory_.path() / "org.devid1.service");
-  service << "[D-BUS Service]\nName=org.devid1\nExec=";
-  for (const auto& word : daemon) service << word << ' ';
+  service << "[D-BUS Service]\nName=org.devid1\nExec=" << daemon.front();
+  for (const auto& word : daemon | std::views::drop(1)) service << ' ' << word;
   service << '\n';
 }
 
