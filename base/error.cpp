@@ -78,6 +78,7 @@ std::size_t utf8_length(std::string_view text) {
 /// C0 and C1 controls, line separators, and what turns the direction of text.
 bool is_harmful(std::string_view sequence) {
   if (sequence.size() == 1) return sequence[0] < 0x20 || sequence[0] == 0x7f;
+  if (sequence == "\xd8\x9c") return true;  // the Arabic letter mark turns the direction, too
   if (sequence.size() == 2) return sequence[0] == '\xc2' && static_cast<unsigned char>(sequence[1]) < 0xa0;
   if (sequence.size() != 3 || sequence[0] != '\xe2') return false;
   const auto second = static_cast<unsigned char>(sequence[1]);
