@@ -268,7 +268,6 @@ Result<Bytes> ecdsa_from_der(BytesView der, std::size_t half) {
   if (position != as_uchar(der) + der.size()) return fail(malformed_signature("there is something after it"));
   const BIGNUM* r = ECDSA_SIG_get0_r(signature.get());
   const BIGNUM* s = ECDSA_SIG_get0_s(signature.get());
-  if (BN_is_negative(r) != 0 || BN_is_negative(s) != 0) return fail(malformed_signature("it has a negative half"));
   Bytes raw(2 * half);
   const std::span<std::byte> halves(raw);
   const int size = static_cast<int>(half);

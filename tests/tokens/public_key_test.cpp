@@ -32,14 +32,15 @@ BytesView without_leading_zeros(BytesView bytes) {
 }
 
 /// What the library itself signs, in the form that a PrivateKey returns.
-Bytes signature_by(EVP_PKEY* key, BytesView digest, SignatureScheme scheme, std::size_t half) {
+Bytes signature_by(EVP_PKEY* key, BytesView digest, SignatureScheme scheme, std::size_t half,
+                   int salt = RSA_PSS_SALTLEN_DIGEST) {
   const std::array names{"SHA256", "SHA384", "SHA512"};
   const EVP_MD* hash = EVP_get_digestbyname(names.at(static_cast<std::size_t>(scheme.digest)));
   const PkeyContext context(EVP_PKEY_CTX_new(key, nullptr));
   bool good = EVP_PKEY_sign_init(context.get()) > 0 && EVP_PKEY_CTX_set_signature_md(context.get(), hash) > 0;
   if (scheme.padding == Padding::rsa_pss) {
     good = good && EVP_PKEY_CTX_set_rsa_padding(context.get(), RSA_PKCS1_PSS_PADDING) > 0 &&
-           EVP_PKEY_CTX_set_rsa_pss_saltlen(context.get(), RSA_PSS_SALTLEN_DIGEST) > 0;
+           EVP_PKEY_CTX_set_rsa_pss_saltlen(context.get(), salt) > 0;
   }
   Bytes signature(1024);
   std::size_t size = signature.size();
@@ -147,6 +148,18 @@ INSTANTIATE_TEST_SUITE_P(OfEveryKind, ASignature,
                                          Case{KeyAlgorithm::rsa_2048, {Digest::sha512, Padding::rsa_pss}},
                                          Case{KeyAlgorithm::rsa_3072, {Digest::sha384, Padding::rsa_pss}}),
                          [](const auto& of) { return name_of(of.param); });
+
+TEST(APssSignature, WithASaltThatIsNotAsLongAsTheDigestDoesNotVerify) {
+  const Pkey key = rsa_key(2048);
+  const Bytes digest(32, std::byte{0x5a});
+  const SignatureScheme scheme{.digest = Digest::sha256, .padding = Padding::rsa_pss};
+  for (const int salt : {0, 20, RSA_PSS_SALTLEN_MAX}) {
+    const auto verified =
+        verify(public_key_of(key.get()).value(), digest, scheme, signature_by(key.get(), digest, scheme, 0, salt));
+    ASSERT_FALSE(verified) << salt;
+    EXPECT_EQ(verified.error().code, Errc::token_wrong_key);
+  }
+}
 
 TEST(APublicKey, IsTheSameByItsCoordinatesAndByItsHandle) {
   const Pkey key = ec_key("P-384");
