@@ -8,6 +8,7 @@
 #include "dbus/event_loop.h"
 #include "dbus/job_log.h"
 #include "dbus/journal.h"
+#include "dbus/residence.h"
 #include "dbus/service.h"
 #include "dbus/version.h"
 #include "tokens/tpm/tpm_token.h"
@@ -60,6 +61,7 @@ int run(const Options& options) {
   Service service(*connection, loop, clock, *std::move(agent));
   loop.on_hangup([&service] { service.reload([](const Result<>&) {}); });
   sd_notify(0, "READY=1");
+  release_unused_pages();  // of the start
   const auto end = serve(*connection, loop, service, std::chrono::seconds(options.idle_timeout));
   sd_notify(0, "STOPPING=1");
   return end == EventLoop::End::disconnected ? 1 : 0;

@@ -1,8 +1,8 @@
 #include "dbus/worker.h"
 
-#include <malloc.h>
-
 #include <utility>
+
+#include "dbus/residence.h"
 
 namespace devid {
 
@@ -33,7 +33,7 @@ void Worker::work(const std::stop_token& stop) {
     }
     task(*agent_);
     task = nullptr;
-    ::malloc_trim(0);  // a daemon at rest holds on to nothing that an enrollment needed
+    release_unused_pages();
   }
   agent_.reset();
 }

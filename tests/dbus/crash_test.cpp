@@ -40,7 +40,11 @@ TEST(ADeviceWhoseDaemonIsKilledAtRandomMoments, AlwaysHasACurrentKeyCertificateA
     if (!ended) ++killed;
     device.bus().kill_owner(SIGKILL);
     renewal.join();
-    ASSERT_EQ(flaw_of_current(device.current(), device.operator_root(), device.swtpm().tcti()), "") << "renewal " << i;
+    ASSERT_EQ(flaw_of_current(device.current(), device.operator_root()), "") << "renewal " << i;
+    // Seldom: it also clears the slots of the TPM, which devidd has to manage by itself otherwise.
+    if (i % 10 == 9) {
+      ASSERT_EQ(flaw_of_key(device.current(), device.swtpm().tcti()), "") << "renewal " << i;
+    }
   }
   std::cout << renewals << " renewals, " << killed << " of them killed in the middle\n";
   EXPECT_GT(killed, renewals / 4) << "too few kills came in the middle to mean anything";

@@ -236,7 +236,8 @@ TEST(ADaemonThatIsKilledInTheMiddleOfAJob, IsReportedByDevidctlAndGoesOnWithTheN
   EXPECT_NE(outcome.errors.find("devidd went away"), std::string::npos) << outcome.errors;
   device.tap().heal();
   EXPECT_EQ(device.ctl({"enroll", "gateway"}).status, 0);
-  EXPECT_EQ(flaw_of_current(device.current(), device.operator_root(), device.swtpm().tcti()), "");
+  EXPECT_EQ(flaw_of_current(device.current(), device.operator_root()), "");
+  EXPECT_EQ(flaw_of_key(device.current(), device.swtpm().tcti()), "");
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "tests/dbus/device.h"
 
 #include <fstream>
+#include <iterator>
 #include <stdexcept>
 
 namespace devid::test {
@@ -10,6 +11,11 @@ namespace fs = std::filesystem;
 
 const std::string devidd = DEVID_BINARY_DIR "/devidd";
 const std::string devidctl = DEVID_BINARY_DIR "/devidctl";
+
+std::string content_of(const fs::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(stream), {}};
+}
 
 }  // namespace
 
@@ -69,20 +75,36 @@ nlohmann::json Device::status(const std::string& name) const {
   throw std::runtime_error("no identity " + name + " in " + outcome.output);
 }
 
-std::string flaw_of_current(const fs::path& current, const fs::path& root, const std::string& tcti) {
+std::string flaw_of_current(const fs::path& current, const fs::path& root) {
   std::error_code none;
   if (!fs::exists(fs::symlink_status(current, none))) return {};
   const std::string certificate = current / "certificate.pem";
   const std::string chain = current / "chain.pem";
   const auto verified = run({.argv = {"openssl", "verify", "-CAfile", root, "-untrusted", chain, certificate}});
   if (!verified.ok()) return "openssl verify: " + verified.output + verified.errors;
+  // The coordinates of the certificate's point end its SubjectPublicKeyInfo, and stand in the TPM's public area.
+  const std::string spki = pem_to_der(public_key_of_certificate(content_of(certificate)));
+  const std::string key = pem_to_der(content_of(current / "token-key.pem"));
+  constexpr std::size_t coordinate = 32;
+  if (spki.size() < 2 * coordinate) return "certificate.pem has no P-256 key";
+  if (key.find(spki.substr(spki.size() - 2 * coordinate, coordinate)) == std::string::npos ||
+      key.find(spki.substr(spki.size() - coordinate)) == std::string::npos)
+    return "token-key.pem is not the key of certificate.pem";
+  return {};
+}
+
+std::string flaw_of_key(const fs::path& current, const std::string& tcti) {
+  const std::string certificate = current / "certificate.pem";
   const TemporaryDirectory work;
   const std::string place = work.path();
   std::ofstream(work.path() / "message") << "proof of possession";
   try {
-    run_tpm2(tcti, "tpm2_load -Q -r " + (current / "token-key.pem").string() + " -c " + place +
-                       "/key.ctx && tpm2_sign -Q -c " + place + "/key.ctx -g sha256 -f plain -o " + place +
-                       "/signature " + place + "/message && tpm2_flushcontext -Q -t");
+    // What a devidd that was killed left behind would be in the way of tpm2-tools.
+    run_tpm2(tcti, "tpm2_flushcontext -Q -t && tpm2_flushcontext -Q -l && tpm2_load -Q -r " +
+                       (current / "token-key.pem").string() + " -c " + place +
+                       "/key.ctx && tpm2_flushcontext -Q -t && " + "tpm2_sign -Q -c " + place +
+                       "/key.ctx -g sha256 -f plain -o " + place + "/signature " + place +
+                       "/message && tpm2_flushcontext -Q -t");
   } catch (const std::runtime_error& error) {
     return std::string("token-key.pem does not sign: ") + error.what();
   }

@@ -74,10 +74,12 @@ class Device {
   std::unique_ptr<PrivateBus> bus_;
 };
 
-/// What must hold for `current` at every instant: nothing, or a certificate that the openssl command verifies against
-/// the operator's root, for which token-key.pem signs (by tpm2-tools, in the TPM at `tcti`). Returns what is wrong, or
+/// What must hold for `current` at every instant: nothing is there, or a certificate that the openssl command verifies
+/// through chain.pem against the operator's root, and a token-key.pem of the same public key. Returns what is wrong, or
 /// "".
-std::string flaw_of_current(const std::filesystem::path& current, const std::filesystem::path& root,
-                            const std::string& tcti);
+std::string flaw_of_current(const std::filesystem::path& current, const std::filesystem::path& root);
+
+/// token-key.pem signs for certificate.pem: in the TPM at `tcti`, by tpm2-tools. Returns what is wrong, or "".
+std::string flaw_of_key(const std::filesystem::path& current, const std::string& tcti);
 
 }  // namespace devid::test

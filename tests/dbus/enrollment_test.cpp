@@ -35,7 +35,8 @@ TEST_F(ANewDevice, ObtainsItsLdevidAndRenewsItWithinTheNumbersThatArePromised) {
   EXPECT_LE(enrollment.most_before_create_or_load, 1U);
   EXPECT_EQ(device_.server().connections(), 1U);
   EXPECT_EQ(device_.server().handshakes(), 1U);
-  EXPECT_EQ(flaw_of_current(device_.current(), device_.operator_root(), device_.swtpm().tcti()), "");
+  EXPECT_EQ(flaw_of_current(device_.current(), device_.operator_root()), "");
+  EXPECT_EQ(flaw_of_key(device_.current(), device_.swtpm().tcti()), "");
 
   // A renewal by a devidd that was just started, which is what a timer meets.
   device_.tap().reset();
@@ -53,7 +54,8 @@ TEST_F(ANewDevice, ObtainsItsLdevidAndRenewsItWithinTheNumbersThatArePromised) {
   EXPECT_EQ(device_.server().connections(), 1U);
   EXPECT_EQ(device_.server().handshakes(), 1U);
   EXPECT_EQ(device_.status()["generation"], 2);
-  EXPECT_EQ(flaw_of_current(device_.current(), device_.operator_root(), device_.swtpm().tcti()), "");
+  EXPECT_EQ(flaw_of_current(device_.current(), device_.operator_root()), "");
+  EXPECT_EQ(flaw_of_key(device_.current(), device_.swtpm().tcti()), "");
 }
 
 TEST_F(ANewDevice, EnrollsWithItsIdevidAndRenewsWithItsLdevid) {
