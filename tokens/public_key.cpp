@@ -97,14 +97,14 @@ Result<PublicKey> ec_key_of(EVP_PKEY* key) {
   if (curve == curves.end()) return fail(unsupported("it is an EC key on " + printable(name)));
   BIGNUM* x = nullptr;
   BIGNUM* y = nullptr;
-  const int got = EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_EC_PUB_X, &x) > 0 &&
-                  EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_EC_PUB_Y, &y) > 0;
+  const bool got = EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_EC_PUB_X, &x) > 0 &&
+                   EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_EC_PUB_Y, &y) > 0;
   const BigNumber owned_x(x);
   const BigNumber owned_y(y);
   Bytes x_bytes(curve->field);
   Bytes y_bytes(curve->field);
   const int size = static_cast<int>(curve->field);
-  if (got == 0 || BN_bn2binpad(x, as_uchar(std::span(x_bytes)), size) < 0 ||
+  if (!got || BN_bn2binpad(x, as_uchar(std::span(x_bytes)), size) < 0 ||
       BN_bn2binpad(y, as_uchar(std::span(y_bytes)), size) < 0) {
     return fail(openssl_error(Errc::token_wrong_key, Retry::after_operator, "cannot read the point of the EC key"));
   }
