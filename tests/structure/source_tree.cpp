@@ -10,7 +10,6 @@
 #include <regex>
 #include <set>
 #include <span>
-#include <sstream>
 #include <string_view>
 
 namespace devid::test {
@@ -189,14 +188,22 @@ class Inspection {
       broken_.push_back(fmt::format("{}: is in no CMakeLists.txt", source.path));
   }
 
-  /// Whether the nearest CMakeLists.txt, in its folder or above, names the file.
+  /// Whether a CMakeLists.txt names the file, relative to itself.
   [[nodiscard]] bool is_built(const Source& source) const {
-    for (fs::path folder = fs::path(source.path).parent_path(); !folder.empty(); folder = folder.parent_path()) {
-      const std::ifstream in(root_ / folder / "CMakeLists.txt");
-      if (!in) continue;
-      std::ostringstream text;
-      text << in.rdbuf();
-      if (text.str().find(fs::path(source.path).lexically_relative(folder).generic_string()) != std::string::npos)
+    return std::ranges::any_of(sources_, [&](const Source& list) {
+      if (!list.path.ends_with("CMakeLists.txt")) return false;
+      const std::string name = fs::path(source.path).lexically_relative(list.folder()).generic_string();
+      return std::ranges::any_of(list.lines, [&](const Line& line) { return has_word(line.text, name); });
+    });
+  }
+
+  /// Whether a line of a CMakeLists.txt has an argument of this text.
+  static bool has_word(std::string_view line, std::string_view word) {
+    constexpr std::string_view between = " ()\t";
+    for (auto at = line.find(word); at != std::string_view::npos; at = line.find(word, at + 1)) {
+      const auto end = at + word.size();
+      if ((at == 0 || between.find(line[at - 1]) != std::string_view::npos) &&
+          (end == line.size() || between.find(line[end]) != std::string_view::npos))
         return true;
     }
     return false;

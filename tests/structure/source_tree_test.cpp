@@ -130,6 +130,8 @@ TEST_F(ATree, NeedsAGuardInEveryHeader) {
 
 TEST_F(ATree, NeedsEverySourceToBeBuilt) {
   write("base/forgotten.cpp", "\n");
+  write("base/CMakeLists.txt", "bytes.cpp\nnot_forgotten.cpp ../tokens/key.cpp\n");
+  write("tokens/key.cpp", "\n");
   EXPECT_THAT(broken(), ElementsAre("base/forgotten.cpp: is in no CMakeLists.txt"));
 }
 
