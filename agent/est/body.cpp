@@ -39,7 +39,7 @@ std::string_view without_armour(std::string_view text) {
 }  // namespace
 
 std::string encode_body(BytesView der) {
-  std::string digits((der.size() + 2) / 3 * 4 + 1, '\0');  // EVP_EncodeBlock ends it with a NUL
+  std::string digits(((der.size() + 2) / 3 * 4) + 1, '\0');  // EVP_EncodeBlock ends it with a NUL
   const int size =
       EVP_EncodeBlock(as_uchar(std::as_writable_bytes(std::span(digits))), as_uchar(der), static_cast<int>(der.size()));
   digits.resize(static_cast<std::size_t>(size));

@@ -143,9 +143,11 @@ Result<> Connection::State::set_up(const Limits& limits) {
 Result<> Connection::State::address(const Request& request, std::chrono::milliseconds time, Reception& reception) {
   lines.reset();
   const auto add = [this](const std::string& line) {
-    curl_slist* longer = curl_slist_append(lines.get(), line.c_str());
-    static_cast<void>(lines.release());
-    lines.reset(longer);
+    if (lines) {
+      curl_slist_append(lines.get(), line.c_str());
+    } else {
+      lines.reset(curl_slist_append(nullptr, line.c_str()));
+    }
   };
   add("Accept: " + request.accept);
   Options options(easy.get());

@@ -3,6 +3,8 @@
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
 
+#include <algorithm>
+#include <array>
 #include <string_view>
 
 namespace devid::est {
@@ -94,9 +96,9 @@ Error unreachable(const CurlFailure& failure, std::string_view what, std::string
 
 /// OpenSSL has one code for a handshake that failed and one for a peer that went away in it; curl has only one.
 bool went_away(std::string_view text) {
-  for (const std::string_view sign : {"SSL_ERROR_SYSCALL", "unexpected eof", "reset by peer", "Broken pipe"})
-    if (text.find(sign) != std::string_view::npos) return true;
-  return false;
+  constexpr std::array<std::string_view, 4> signs = {"SSL_ERROR_SYSCALL", "unexpected eof", "reset by peer",
+                                                     "Broken pipe"};
+  return std::ranges::any_of(signs, [text](auto sign) { return text.find(sign) != std::string_view::npos; });
 }
 
 Error handshake_failed(const CurlFailure& failure) {

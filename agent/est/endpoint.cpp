@@ -46,26 +46,26 @@ std::string bare_host(std::string_view host) {
 
 }  // namespace
 
-Result<Endpoint> Endpoint::parse(std::string_view text) {
-  const auto url = Url::parse(text);
-  if (!url) return tl::unexpected(url.error());
-  if (!url->query.empty() || text.find_first_of("?#") != std::string_view::npos)
-    return refuse(text, "it has a query or a fragment");
+Result<Endpoint> Endpoint::parse(std::string_view url) {
+  const auto parts = Url::parse(url);
+  if (!parts) return tl::unexpected(parts.error());
+  if (!parts->query.empty() || url.find_first_of("?#") != std::string_view::npos)
+    return refuse(url, "it has a query or a fragment");
 
-  const std::string_view label = label_of(url->path);
+  const std::string_view label = label_of(parts->path);
   constexpr std::string_view shape = "write https://HOST[:PORT][/.well-known/est][/LABEL]";
   if (label.find('/') != std::string_view::npos)
-    return refuse(text, "its path has more than one label", std::string(shape));
-  if (label.starts_with(".well-known")) return refuse(text, "its path is not EST's", std::string(shape));
+    return refuse(url, "its path has more than one label", std::string(shape));
+  if (label.starts_with(".well-known")) return refuse(url, "its path is not EST's", std::string(shape));
   if (!std::ranges::all_of(label, may_be_in_label))
-    return refuse(text, "its label has characters that do not belong into one", std::string(shape));
+    return refuse(url, "its label has characters that do not belong into one", std::string(shape));
   if (std::ranges::find(operations, label) != operations.end()) {
-    return refuse(text, "its label is the name of an operation (RFC 7030 3.2.2)",
+    return refuse(url, "its label is the name of an operation (RFC 7030 3.2.2)",
                   "leave the operation out: devid appends it");
   }
-  std::string base = url->origin().append(well_known);
+  std::string base = parts->origin().append(well_known);
   if (!label.empty()) base.append("/").append(label);
-  return Endpoint{.base = std::move(base), .host = bare_host(url->host)};
+  return Endpoint{.base = std::move(base), .host = bare_host(parts->host)};
 }
 
 }  // namespace devid::est

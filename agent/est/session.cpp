@@ -46,11 +46,11 @@ struct Session::State {
   Limits limits;
   std::unique_ptr<Connection> connection;
 
-  Result<Answer> ask(Request request);
+  Result<Answer> ask(Request request) const;
   Error refused(const Answer& answer) const;
   template <class T>
   Result<T> named(std::string_view verb, std::string_view operation, Result<T> result) const;
-  Result<Enrollment> enroll(std::string_view operation, BytesView csr);
+  Result<Enrollment> enroll(std::string_view operation, BytesView csr) const;
   [[nodiscard]] std::string url(std::string_view operation) const;
 };
 
@@ -59,7 +59,7 @@ std::string Session::State::url(std::string_view operation) const {
 }
 
 /// The answer to a request, after the redirects that may be followed; all of it within one time limit.
-Result<Answer> Session::State::ask(Request request) {
+Result<Answer> Session::State::ask(Request request) const {
   using std::chrono::milliseconds;
   using std::chrono::steady_clock;
   const auto deadline = steady_clock::now() + limits.request_timeout;
@@ -96,7 +96,7 @@ Result<T> Session::State::named(std::string_view verb, std::string_view operatio
   return fail(while_doing(std::string(verb).append(" ").append(url(operation)), std::move(result.error())));
 }
 
-Result<Enrollment> Session::State::enroll(std::string_view operation, BytesView csr) {
+Result<Enrollment> Session::State::enroll(std::string_view operation, BytesView csr) const {
   auto answer = ask({.url = url(operation), .accept = std::string(certs_only), .body = encode_body(csr)});
   if (!answer) return tl::unexpected(std::move(answer.error()));
   if (is_pending(*answer)) {

@@ -79,7 +79,7 @@ void Tls::begin_exchange() {
   static_cast<void>(client_.key->take_error());
 }
 
-std::optional<Error> Tls::take_key_error() { return client_.key->take_error(); }
+std::optional<Error> Tls::take_key_error() const { return client_.key->take_error(); }
 
 bool Tls::authenticated() const { return client_.key->signatures() > signatures_before_; }
 

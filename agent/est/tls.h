@@ -30,7 +30,7 @@ class Tls {
   /// Forgets what earlier exchanges left behind, the key's last error too.
   void begin_exchange();
   /// The token's own error, if a signature failed in this exchange: OpenSSL loses it on the way.
-  std::optional<Error> take_key_error();
+  std::optional<Error> take_key_error() const;
   /// The fatal alert that the server sent in this exchange.
   [[nodiscard]] std::optional<int> alert() const { return alert_; }
   /// Whether the key has signed in any handshake. TLS 1.3 goes on without a client certificate if none fits.

@@ -38,7 +38,7 @@ class CutSocket {
     *left_ -= written;
     if (*left_ == 0 && !error) {
       boost::system::error_code ignored;
-      socket_.shutdown(Socket::shutdown_both, ignored);
+      static_cast<void>(socket_.shutdown(Socket::shutdown_both, ignored));
       error = boost::asio::error::connection_aborted;
     }
     return written;

@@ -14,7 +14,7 @@ namespace {
 
 using Encoder = Owned<EVP_ENCODE_CTX, EVP_ENCODE_CTX_free>;
 
-constexpr std::size_t ten_megabytes = 10U * 1024 * 1024;
+constexpr std::size_t ten_megabytes = 10'000'000;
 
 std::string without_line_ends(std::string text) {
   std::erase(text, '\n');
@@ -22,7 +22,7 @@ std::string without_line_ends(std::string text) {
 }
 
 std::string flawed_body(BytesView content, BodyFlaw flaw) {
-  const std::string good = to_base64(content);
+  std::string good = to_base64(content);
   switch (flaw) {
     case BodyFlaw::none: return good;
     case BodyFlaw::empty: return {};
@@ -30,7 +30,7 @@ std::string flawed_body(BytesView content, BodyFlaw flaw) {
     case BodyFlaw::garbage: return "<html>this is no base64</html>\n";
     case BodyFlaw::not_cms: return to_base64(as_bytes("this is no CMS"));
     case BodyFlaw::truncated: return good.substr(0, good.size() / 2);
-    case BodyFlaw::oversized: return std::string(ten_megabytes, 'A');
+    case BodyFlaw::oversized: return good.assign(ten_megabytes, 'A');
     case BodyFlaw::trailing_nul: return good + '\0';
     case BodyFlaw::one_line: return without_line_ends(good);
     case BodyFlaw::pem: return "-----BEGIN PKCS7-----\n" + good + "-----END PKCS7-----\n";
@@ -63,7 +63,7 @@ std::string chunked(std::string_view body) {
 
 std::string to_base64(BytesView bytes) {
   const Encoder encoder(EVP_ENCODE_CTX_new());
-  std::string out(bytes.size() * 2 + 80, '\0');
+  std::string out((bytes.size() * 2) + 80, '\0');
   auto* at = as_uchar(std::as_writable_bytes(std::span(out)));
   int first = 0;
   int last = 0;

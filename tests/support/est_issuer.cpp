@@ -46,8 +46,11 @@ void add(X509* certificate, X509* issuer, int nid, const char* value) {
 
 /// The request's own extension, unless the flaw is another value.
 void copy_or_add(X509* certificate, X509_EXTENSION* requested, X509* issuer, int nid, const char* flaw) {
-  if (flaw != nullptr) return add(certificate, issuer, nid, flaw);
-  if (requested != nullptr) check(X509_add_ext(certificate, requested, -1) == 1, "copy an extension");
+  if (flaw != nullptr) {
+    add(certificate, issuer, nid, flaw);
+  } else if (requested != nullptr) {
+    check(X509_add_ext(certificate, requested, -1) == 1, "copy an extension");
+  }
 }
 
 void set_subject(X509* certificate, X509_REQ* request, CertificateFlaw flaw) {
@@ -88,9 +91,11 @@ void set_serial(X509* certificate) {
 
 void set_alternative_names(X509* certificate, X509_EXTENSION* requested, X509* issuer, CertificateFlaw flaw) {
   if (flaw == CertificateFlaw::other_names) return;
-  if (flaw != CertificateFlaw::more_names)
-    return copy_or_add(certificate, requested, issuer, NID_subject_alt_name, nullptr);
-  Owned<GENERAL_NAMES, GENERAL_NAMES_free> names(
+  if (flaw != CertificateFlaw::more_names) {
+    copy_or_add(certificate, requested, issuer, NID_subject_alt_name, nullptr);
+    return;
+  }
+  const Owned<GENERAL_NAMES, GENERAL_NAMES_free> names(
       requested == nullptr ? GENERAL_NAMES_new() : static_cast<GENERAL_NAMES*>(X509V3_EXT_d2i(requested)));
   GENERAL_NAME* more = a2i_GENERAL_NAME(nullptr, nullptr, nullptr, GEN_DNS, "more.example", 0);
   check(names && more != nullptr && sk_GENERAL_NAME_push(names.get(), more) > 0, "make another name");

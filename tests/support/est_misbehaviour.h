@@ -54,11 +54,11 @@ struct Misbehaviour {
   std::string retry_after;                ///< the value of the header, none if empty
   std::string location;                   ///< likewise
   HttpForm form = HttpForm::length;
-  bool transfer_encoding = true;              ///< send Content-Transfer-Encoding: base64
-  std::chrono::milliseconds delay{0};         ///< before the first byte
-  std::optional<std::size_t> cut_after = {};  ///< this many bytes of the answer, then the ending
+  bool transfer_encoding = true;         ///< send Content-Transfer-Encoding: base64
+  std::chrono::milliseconds delay{0};    ///< before the first byte
+  std::optional<std::size_t> cut_after;  ///< this many bytes of the answer, then the ending
   Ending ending = Ending::abrupt;
-  std::optional<std::string> raw = {};  ///< these bytes instead of an answer, then the connection is closed
+  std::optional<std::string> raw;  ///< these bytes instead of an answer, then the connection is closed
 };
 
 /// Misbehaviours by name ("wrong-key", "status-503", …), for tests that go through all of them and for the command

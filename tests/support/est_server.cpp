@@ -116,7 +116,7 @@ void EstServer::State::accept() {
   for (;;) {
     ErrorCode error;
     Tcp::socket socket(io);
-    acceptor.accept(socket, error);
+    static_cast<void>(acceptor.accept(socket, error));
     reap(false);
     const std::scoped_lock lock(mutex);
     if (stopping) break;
@@ -145,7 +145,7 @@ void EstServer::State::reap(bool all) {
 void EstServer::State::serve(Tcp::socket socket, std::size_t number) {
   const int descriptor = socket.native_handle();
   ErrorCode ignored;
-  socket.set_option(Tcp::no_delay(true), ignored);
+  static_cast<void>(socket.set_option(Tcp::no_delay(true), ignored));
   {
     Stream stream(CutSocket(std::move(socket)), context);
     converse(stream, number);
@@ -160,7 +160,7 @@ void EstServer::State::converse(Stream& stream, std::size_t number) {
     const std::scoped_lock lock(mutex);
     stream.next_layer().cut_after(handshake_cut);
   }
-  stream.handshake(Stream::server, error);
+  static_cast<void>(stream.handshake(Stream::server, error));
   if (error) return;
   stream.next_layer().cut_after(std::nullopt);
   {
@@ -177,7 +177,7 @@ void EstServer::State::converse(Stream& stream, std::size_t number) {
     request.connection = number;
     open = reply_to(stream, std::move(request)) && parser.get().keep_alive();
   }
-  stream.shutdown(error);
+  static_cast<void>(stream.shutdown(error));
 }
 
 bool EstServer::State::reply_to(Stream& stream, SeenRequest request) {
@@ -207,7 +207,7 @@ bool EstServer::State::send(Stream& stream, const std::string& bytes, const Misb
   const bool cut = size < bytes.size();
   if (cut && misbehaviour.ending == Ending::stall) pause_until_stopped();
   if (cut && misbehaviour.ending == Ending::abrupt) {
-    stream.lowest_layer().shutdown(Tcp::socket::shutdown_both, error);
+    static_cast<void>(stream.lowest_layer().shutdown(Tcp::socket::shutdown_both, error));
     return false;
   }
   return !cut && !misbehaviour.raw && misbehaviour.form != HttpForm::http_1_0;
@@ -218,7 +218,8 @@ Misbehaviour EstServer::State::next_plan(std::optional<EstOperation> operation) 
   if (!operation || plans[*operation].empty()) return {};
   auto& queue = plans[*operation];
   const Misbehaviour next = queue.front().misbehaviour;
-  if (queue.front().left != always && --queue.front().left == 0) queue.pop_front();
+  if (queue.front().left != always) --queue.front().left;
+  if (queue.front().left == 0) queue.pop_front();
   return next;
 }
 

@@ -39,6 +39,7 @@ TEST(AnEndpoint, IsNormalised) {
 }
 
 TEST(AnEndpoint, IsRefusedWhereItIsNotTheUrlOfAnEstServer) {
+  using namespace std::string_literals;
   const std::vector<std::string> table = {
       "",
       "est.example",
@@ -72,7 +73,7 @@ TEST(AnEndpoint, IsRefusedWhereItIsNotTheUrlOfAnEstServer) {
       "https://est.example/.well-known/est/a b",
       "https://est.example/.well-known/est/\n",
       "https://est.example/.well-known/est/\"",
-      std::string("https://est.example/\0x", 23),
+      "https://est.example/\0x"s,
       "https://\xc3\xa9st.example",
       "https://[fe80::1%25eth0]/",
       "https://[2001:db8::1",

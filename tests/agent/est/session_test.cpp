@@ -35,7 +35,7 @@ INSTANTIATE_TEST_SUITE_P(, AnEnrollment,
 TEST_P(AnEnrollment, TakesOneConnectionOneHandshakeAndOneSignature) {
   auto spec = server_spec();
   spec.tls = GetParam().tls;
-  EstServer server(std::move(spec));
+  const EstServer server(std::move(spec));
   Device device(GetParam().algorithm);
   Key new_key(GetParam().algorithm);
   const auto session = need(Session::create(session_spec(server, device)));
@@ -138,7 +138,7 @@ TEST_F(ASession, AsksWithoutABody) {
 TEST_F(ASession, UsesTheLabelOfTheEndpoint) {
   auto spec = server_spec();
   spec.label = "line-7";
-  EstServer labelled(std::move(spec));
+  const EstServer labelled(std::move(spec));
   const auto with = need(Session::create(session_spec(labelled, device, "/.well-known/est/line-7")));
   EXPECT_TRUE(with->ca_certificates());
   const auto without = need(Session::create(session_spec(labelled, device)));
@@ -204,7 +204,7 @@ TEST_F(ASession, FollowsNoMoreThanThreeRedirects) {
 }
 
 TEST_F(ASession, FollowsNoRedirectToAnotherServer) {
-  EstServer other(server_spec());
+  const EstServer other(server_spec());
   server.misbehave(EstOperation::simpleenroll,
                    {.status = 307, .location = other.url() + "/.well-known/est/simpleenroll"});
   const auto answer = session()->simple_enroll(csr());

@@ -35,7 +35,7 @@ class ATlsConnection : public testing::Test {
     auto spec = server_spec();
     spec.certificate = credential.full_chain;
     spec.key = credential.key;
-    EstServer server(std::move(spec));
+    const EstServer server(std::move(spec));
     return error_of(session_spec(server, device));
   }
   static Error error_of(SessionSpec spec) {
@@ -49,7 +49,7 @@ class ATlsConnection : public testing::Test {
 };
 
 TEST_F(ATlsConnection, IsNotMadeToAServerOfAnotherCa) {
-  EstServer server(server_spec());
+  const EstServer server(server_spec());
   auto spec = session_spec(server, device);
   spec.anchors = certificates(Cas::instance().pki.ca("stranger").certificate_pem);
   const Error error = error_of(std::move(spec));
@@ -74,7 +74,7 @@ TEST_F(ATlsConnection, IsNotMadeToAHostOfAnotherName) {
   auto server = server_spec();
   server.certificate = credential.full_chain;
   server.key = credential.key;
-  EstServer other(std::move(server));
+  const EstServer other(std::move(server));
   auto spec = session_spec(other, device);
   spec.endpoint = need(Endpoint::parse(other.url("localhost")));
   EXPECT_EQ(error_of(std::move(spec)).code, Errc::tls_untrusted);
@@ -82,7 +82,7 @@ TEST_F(ATlsConnection, IsNotMadeToAHostOfAnotherName) {
 }
 
 TEST_F(ATlsConnection, IsMadeToTheHostThatTheCertificateNames) {
-  EstServer server(server_spec());
+  const EstServer server(server_spec());
   auto spec = session_spec(server, device);
   spec.endpoint = need(Endpoint::parse(server.url("localhost")));
   EXPECT_TRUE(need(Session::create(std::move(spec)))->ca_certificates());
@@ -128,7 +128,7 @@ TEST_F(ATlsConnection, TrustsAnIntermediateThatIsAnAnchor) {
   auto server_with_chain = server_spec();
   server_with_chain.certificate = credential.certificate;
   server_with_chain.key = credential.key;
-  EstServer server(std::move(server_with_chain));
+  const EstServer server(std::move(server_with_chain));
   auto spec = session_spec(server, device);
   spec.anchors = certificates(Cas::instance().pki.ca("issuing").certificate_pem);
   const auto answer = need(Session::create(std::move(spec)))->ca_certificates();
@@ -140,7 +140,7 @@ TEST_F(ATlsConnection, SaysThatTheServerDoesNotKnowTheManufacturer) {
   for (const TlsVersion tls : {TlsVersion::tls_1_2, TlsVersion::tls_1_3}) {
     auto spec = server_spec();
     spec.tls = tls;
-    EstServer server(std::move(spec));
+    const EstServer server(std::move(spec));
     const Error error = error_of(session_spec(server, foreign));
     EXPECT_EQ(error.code, Errc::tls_failed) << error.sentence();
     EXPECT_EQ(error.retry, Retry::after_operator);
@@ -153,7 +153,7 @@ TEST_F(ATlsConnection, ReportsTheTokensOwnError) {
   for (const TlsVersion tls : {TlsVersion::tls_1_2, TlsVersion::tls_1_3}) {
     auto spec = server_spec();
     spec.tls = tls;
-    EstServer server(std::move(spec));
+    const EstServer server(std::move(spec));
     device.key.hardware.fail_all({.code = Errc::token_locked_out,
                                   .retry = Retry::later,
                                   .what = "the token refuses authorizations for now",
@@ -172,7 +172,7 @@ TEST_F(ATlsConnection, ReportsTheTokensOwnError) {
 TEST_F(ATlsConnection, SaysThatNoCertificateWasUsed) {
   auto spec = server_spec();
   spec.client_auth = ClientAuth::ignore;
-  EstServer server(std::move(spec));
+  const EstServer server(std::move(spec));
   Key new_key(KeyAlgorithm::ec_p256);
   const auto session = need(Session::create(session_spec(server, device)));
   const auto answer = session->simple_enroll(request_of(new_key.signing_key()));
@@ -182,7 +182,7 @@ TEST_F(ATlsConnection, SaysThatNoCertificateWasUsed) {
 }
 
 TEST_F(ATlsConnection, SaysNoSuchThingWhenOneWasUsed) {
-  EstServer server(server_spec());
+  const EstServer server(server_spec());
   Key new_key(KeyAlgorithm::ec_p256);
   const auto session = need(Session::create(session_spec(server, device)));
   const auto answer = session->simple_reenroll(request_of(new_key.signing_key()));
@@ -195,7 +195,7 @@ TEST_F(ATlsConnection, SendsTheClientsIntermediates) {
   auto& pki = Cas::instance().pki;
   pki.make_ca("manufacturer line 7", "manufacturer");
   Device built(KeyAlgorithm::ec_p256, "manufacturer line 7");
-  EstServer server(server_spec());
+  const EstServer server(server_spec());
   Key new_key(KeyAlgorithm::ec_p256);
   auto spec = session_spec(server, built);
   spec.client.chain = certificates(pki.ca("manufacturer line 7").certificate_pem);
@@ -204,8 +204,8 @@ TEST_F(ATlsConnection, SendsTheClientsIntermediates) {
 }
 
 TEST_F(ATlsConnection, NeedsTheKeyOfTheCertificate) {
-  EstServer server(server_spec());
-  Device another;
+  const EstServer server(server_spec());
+  const Device another;
   auto spec = session_spec(server, device);
   spec.client.certificate = another.certificate;
   const Error error = error_of(std::move(spec));
@@ -224,7 +224,7 @@ TEST_F(ATlsConnection, IsNotMadeWhereNobodyListens) {
 }
 
 TEST_F(ATlsConnection, IsNotMadeToAHostThatNobodyKnows) {
-  EstServer server(server_spec());
+  const EstServer server(server_spec());
   auto spec = session_spec(server, device);
   spec.endpoint = need(Endpoint::parse("https://nonexistent.invalid"));
   const Error error = error_of(std::move(spec));
