@@ -54,8 +54,8 @@ Socket::~Socket() {
 }
 
 PortPair listen_on_port_pair() {
-  constexpr int kTries = 100;
-  for (int attempt = 0; attempt < kTries; ++attempt) {
+  constexpr int tries = 100;
+  for (int attempt = 0; attempt < tries; ++attempt) {
     Socket first = listen_on(0);
     if (!first) continue;
     const std::uint16_t port = port_of(first);

@@ -66,8 +66,8 @@ std::string swtpm_tcti(std::uint16_t port) { return "swtpm:host=127.0.0.1,port="
 Swtpm::Swtpm(Startup startup) : startup_(startup) {
   // What tpm2-tss prints by itself would drown the tests' own output; the errors that devid returns are the interface.
   setenv("TSS2_LOG", "all+NONE", 0);
-  constexpr int kTries = 20;
-  for (int attempt = 0; attempt < kTries; ++attempt) {
+  constexpr int tries = 20;
+  for (int attempt = 0; attempt < tries; ++attempt) {
     port_ = listen_on_port_pair().port;  // closed again here: somebody may be faster, then others are tried
     if (try_start()) return;
   }
@@ -87,8 +87,8 @@ void Swtpm::stop() {
 }
 
 void Swtpm::start() {
-  constexpr int kTries = 20;
-  for (int attempt = 0; pid_ <= 0 && attempt < kTries; ++attempt) {
+  constexpr int tries = 20;
+  for (int attempt = 0; pid_ <= 0 && attempt < tries; ++attempt) {
     if (try_start()) return;
     std::this_thread::sleep_for(std::chrono::milliseconds(50));  // its ports may still be held
   }

@@ -12,9 +12,9 @@ namespace {
 
 using Frame = std::vector<std::uint8_t>;
 
-constexpr std::size_t kHeader = 10;  // tag, size, code: TPM 2.0 Part 1, 18.2
-constexpr std::size_t kLargest = 4096;
-constexpr std::uint32_t kRetry = 0x922;
+constexpr std::size_t header_size = 10;  // tag, size, code: TPM 2.0 Part 1, 18.2
+constexpr std::size_t largest_frame = 4096;
+constexpr std::uint32_t retry_code = 0x922;
 
 std::uint32_t number_at(const Frame& frame, std::size_t at) {
   if (frame.size() < at + 4) return 0;
@@ -25,7 +25,7 @@ std::uint32_t number_at(const Frame& frame, std::size_t at) {
 std::uint32_t code_of(const Frame& frame) { return number_at(frame, 6); }
 
 Frame answer_frame(std::uint32_t response_code) {
-  Frame frame{0x80, 0x01, 0, 0, 0, kHeader, 0, 0, 0, 0};
+  Frame frame{0x80, 0x01, 0, 0, 0, header_size, 0, 0, 0, 0};
   for (unsigned i = 0; i < 4; ++i) frame[6 + i] = static_cast<std::uint8_t>(response_code >> (24 - 8 * i));
   return frame;
 }
@@ -50,12 +50,12 @@ bool send_all(int fd, std::span<const std::uint8_t> data) {
 
 /// One command or response; empty when the connection ended.
 Frame read_frame(int fd) {
-  Frame frame(kHeader);
+  Frame frame(header_size);
   if (!read_exactly(fd, frame)) return {};
   const std::size_t size = number_at(frame, 2);
-  if (size < kHeader || size > kLargest) return {};
+  if (size < header_size || size > largest_frame) return {};
   frame.resize(size);
-  if (!read_exactly(fd, std::span(frame).subspan(kHeader))) return {};
+  if (!read_exactly(fd, std::span(frame).subspan(header_size))) return {};
   return frame;
 }
 
@@ -63,7 +63,7 @@ Frame read_frame(int fd) {
 void relay(int one, int other) {
   std::array<pollfd, 2> ends{
       {{.fd = one, .events = POLLIN, .revents = 0}, {.fd = other, .events = POLLIN, .revents = 0}}};
-  std::array<std::uint8_t, kLargest> buffer{};
+  std::array<std::uint8_t, largest_frame> buffer{};
   while (poll(ends.data(), ends.size(), -1) > 0) {
     for (std::size_t i = 0; i < ends.size(); ++i) {
       if (ends[i].revents == 0) continue;
@@ -193,6 +193,7 @@ void TpmTap::answer(TpmCommand command, std::uint32_t response_code, unsigned ti
 
 void TpmTap::cut_at(unsigned nth, Cut where) {
   const std::scoped_lock lock(mutex_);
+  cut_armed_ = true;
   cut_in_ = nth;
   cut_ = where;
 }
@@ -206,7 +207,7 @@ void TpmTap::heal() {
   {
     const std::scoped_lock lock(mutex_);
     injections_.clear();
-    cut_in_ = 0;
+    cut_armed_ = false;
     gone_ = false;
     delay_ = {};
   }
@@ -272,7 +273,9 @@ TpmTap::Decision TpmTap::arrived(const Frame& frame) {
     seen_.most_before_create_or_load = std::max(seen_.most_before_create_or_load, transient_.size());
   }
   if (gone_ || stopping_) return {.action = Action::cut_before};
-  if (cut_in_ > 0 && --cut_in_ == 0) {
+  if (cut_in_ > 0) --cut_in_;
+  if (cut_armed_ && cut_in_ == 0) {
+    cut_armed_ = false;
     return {.action = cut_ == Cut::before_the_tpm_sees_it ? Action::cut_before : Action::cut_after};
   }
   const auto injection = std::ranges::find_if(
@@ -286,13 +289,13 @@ TpmTap::Decision TpmTap::arrived(const Frame& frame) {
 void TpmTap::answered(const Frame& command, const Frame& response) {
   const TpmCommand code{code_of(command)};
   const std::scoped_lock lock(mutex_);
-  if (code_of(response) == kRetry) ++seen_.retried;
+  if (code_of(response) == retry_code) ++seen_.retried;
   if (code_of(response) != 0) return;
-  if (makes_transient(code)) transient_.insert(number_at(response, kHeader));
-  if (code == TpmCommand::start_auth_session) sessions_.insert(number_at(response, kHeader));
+  if (makes_transient(code)) transient_.insert(number_at(response, header_size));
+  if (code == TpmCommand::start_auth_session) sessions_.insert(number_at(response, header_size));
   if (code == TpmCommand::flush_context) {
-    transient_.erase(number_at(command, kHeader));
-    sessions_.erase(number_at(command, kHeader));
+    transient_.erase(number_at(command, header_size));
+    sessions_.erase(number_at(command, header_size));
   }
   seen_.most_transient = std::max(seen_.most_transient, transient_.size());
 }

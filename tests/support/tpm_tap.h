@@ -126,6 +126,7 @@ class TpmTap {
   std::set<std::uint32_t> sessions_;
   std::chrono::milliseconds delay_{0};
   std::list<Injection> injections_;
+  bool cut_armed_ = false;
   unsigned cut_in_ = 0;
   Cut cut_ = Cut::before_the_tpm_sees_it;
   bool gone_ = false;

@@ -21,7 +21,7 @@ namespace {
 
 using testing::IsEmpty;
 
-constexpr std::array kDigests{Digest::sha256, Digest::sha384, Digest::sha512};
+constexpr std::array digests{Digest::sha256, Digest::sha384, Digest::sha512};
 
 const EVP_MD* message_digest(Digest digest) {
   switch (digest) {
@@ -136,7 +136,7 @@ class AToken : public testing::Test {
     EXPECT_EQ(EVP_PKEY_get_bits(pkey.get()), bits);
     EXPECT_EQ(EVP_PKEY_get_base_id(pkey.get()), is_rsa(algorithm) ? EVP_PKEY_RSA : EVP_PKEY_EC);
     for (const Padding padding : paddings(algorithm))
-      for (const Digest digest : kDigests) expect_signs(*key, {.digest = digest, .padding = padding});
+      for (const Digest digest : digests) expect_signs(*key, {.digest = digest, .padding = padding});
   }
 
   std::unique_ptr<TokenUnderTest> hardware_ = make_token_under_test();

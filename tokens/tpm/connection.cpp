@@ -99,7 +99,7 @@ Result<KeyBlob> Connection::create(const TPM2B_PUBLIC& form) {
 }
 
 Result<ESYS_TR> Connection::load(const KeyBlob& key) {
-  if (has_loaded(key)) return loaded_->object.tr();
+  if (loaded_ && loaded_->key == key) return loaded_->object.tr();
   unload();
   const auto public_area = parse_public(key.public_area);
   if (!public_area) return fail(public_area.error());
@@ -145,7 +145,7 @@ Result<TPMT_SIGNATURE> Connection::sign(const KeyBlob& key, BytesView digest, co
   Esys<TPMT_SIGNATURE> signature;
   const Call sign = call_sign(**guard, *object, digest, scheme, signature);
   if (sign.ok()) return *signature;
-  if (!forget_lost_session(sign) && is_stale(sign, *object)) {
+  if (!forget_lost_session(sign) && is_stale(sign, *object) && loaded_) {
     loaded_->object.abandon();
     loaded_.reset();
   }

@@ -1,8 +1,8 @@
 #include "tokens/tpm/location.h"
 
-#include <array>
+#include <fmt/format.h>
+
 #include <charconv>
-#include <cstdio>
 
 namespace devid::tpm {
 namespace {
@@ -21,9 +21,8 @@ Result<std::uint32_t> parse(std::string_view location, const Form& form) {
   std::uint32_t number = 0;
   if (location.starts_with(form.prefix)) {
     const std::string_view digits = location.substr(form.prefix.size());
-    const char* end = digits.data() + digits.size();
-    const auto [stopped, error] = std::from_chars(digits.data(), end, number, 16);
-    if (error == std::errc() && stopped == end && (number & kind_mask) == form.kind) return number;
+    const auto [stopped, error] = std::from_chars(digits.begin(), digits.end(), number, 16);
+    if (error == std::errc() && stopped == digits.end() && (number & kind_mask) == form.kind) return number;
   }
   return fail({.code = Errc::usage,
                .retry = Retry::after_operator,
@@ -37,10 +36,6 @@ Result<std::uint32_t> parse_handle(std::string_view location) { return parse(loc
 
 Result<std::uint32_t> parse_nv_index(std::string_view location) { return parse(location, index_form); }
 
-std::string handle_location(std::uint32_t handle) {
-  std::array<char, 24> text{};
-  std::snprintf(text.data(), text.size(), "handle:0x%08x", handle);
-  return text.data();
-}
+std::string handle_location(std::uint32_t handle) { return fmt::format("handle:0x{:08x}", handle); }
 
 }  // namespace devid::tpm

@@ -1,11 +1,11 @@
 #include "tokens/tpm/rc.h"
 
+#include <fmt/format.h>
 #include <tss2/tss2_rc.h>
 #include <tss2/tss2_tpm2_types.h>
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
 #include <string>
 
 namespace devid::tpm {
@@ -111,9 +111,7 @@ const Meaning* meaning_of(TSS2_RC rc) {
 }
 
 std::string reason_of(const Call& call) {
-  std::array<char, 16> number{};
-  std::snprintf(number.data(), number.size(), "0x%03x", call.rc);
-  return std::string(call.name) + ": " + number.data() + " " + Tss2_RC_Decode(call.rc);
+  return fmt::format("{}: 0x{:03x} {}", call.name, call.rc, Tss2_RC_Decode(call.rc));
 }
 
 }  // namespace

@@ -58,7 +58,7 @@ class DeviceTpm : public testing::Test {
 };
 
 /// What a person and a program get to know of a failure, in one matcher.
-MATCHER_P(FailsWith, code, "") {
+MATCHER_P(fails_with, code, "") {
   if (arg) {
     *result_listener << "it succeeded";
     return false;

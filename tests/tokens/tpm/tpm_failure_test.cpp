@@ -43,14 +43,14 @@ TEST_F(NoTpm, IsUnreachableAndSaysWhatToCheck) {
         std::string("no-such-tcti"), std::string("device:/nonexistent/tpmrm0")}) {
     TpmToken token({.tcti = tcti});
     const auto key = token.create_key({});
-    EXPECT_THAT(key, FailsWith(Errc::token_unreachable)) << tcti;
+    EXPECT_THAT(key, fails_with(Errc::token_unreachable)) << tcti;
     EXPECT_EQ(key.error().retry, Retry::later);
     EXPECT_THAT(key.error().what, HasSubstr(tcti));
     EXPECT_THAT(key.error().reason, HasSubstr("Tss2_TctiLdr_Initialize: 0x"));
     EXPECT_THAT(key.error().hint, HasSubstr("/dev/tpmrm0"));
-    EXPECT_THAT(token.open_key_at("handle:0x81020000"), FailsWith(Errc::token_unreachable));
-    EXPECT_THAT(token.list_keys(), FailsWith(Errc::token_unreachable));
-    EXPECT_THAT(token.read_certificate("nv:0x01c90200"), FailsWith(Errc::token_unreachable));
+    EXPECT_THAT(token.open_key_at("handle:0x81020000"), fails_with(Errc::token_unreachable));
+    EXPECT_THAT(token.list_keys(), fails_with(Errc::token_unreachable));
+    EXPECT_THAT(token.read_certificate("nv:0x01c90200"), fails_with(Errc::token_unreachable));
   }
 }
 
@@ -58,7 +58,7 @@ TEST_F(NoTpm, IsUsedAsSoonAsItIsThere) {
   Swtpm swtpm;
   swtpm.stop();
   TpmToken token({.tcti = swtpm.tcti()});
-  EXPECT_THAT(token.create_key({}), FailsWith(Errc::token_unreachable));
+  EXPECT_THAT(token.create_key({}), fails_with(Errc::token_unreachable));
   swtpm.start();
   EXPECT_TRUE(token.create_key({}));
 }
@@ -67,7 +67,7 @@ TEST(AnUnstartedTpm, IsNotReadyUntilSomebodyStartsIt) {
   const Swtpm swtpm(Swtpm::Startup::missing);
   TpmToken token({.tcti = swtpm.tcti()});
   const auto key = token.create_key({});
-  EXPECT_THAT(key, FailsWith(Errc::token_not_ready));
+  EXPECT_THAT(key, fails_with(Errc::token_not_ready));
   EXPECT_THAT(key.error().hint, HasSubstr("TPM2_Startup"));
   run_tpm2(swtpm.tcti(), "tpm2_startup -c");
   EXPECT_TRUE(token.create_key({}));
@@ -78,7 +78,7 @@ TEST_F(ATpm, RefusesAKeyWithAPasswordAsAnAuthFailureAndTriesItOnce) {
   const auto key = token_->open_key_at("handle:0x81020005");
   ASSERT_TRUE(key) << key.error().sentence();
   const auto signature = sign(**key);
-  EXPECT_THAT(signature, FailsWith(Errc::token_auth_failed));
+  EXPECT_THAT(signature, fails_with(Errc::token_auth_failed));
   EXPECT_EQ(signature.error().retry, Retry::after_operator);
   EXPECT_THAT(signature.error().what, HasSubstr("handle:0x81020005"));
   EXPECT_THAT(signature.error().reason, HasSubstr("Esys_Sign: 0x98e"));
@@ -92,12 +92,12 @@ TEST_F(ATpm, InLockoutRefusesTheIDevIDButSignsWithDevidsOwnKeys) {
   tpm2("tpm2_dictionarylockout -s -n 1 -t 3600 -l 3600");
   const auto guessed = token_->open_key_at("handle:0x81020005");
   ASSERT_TRUE(guessed);
-  EXPECT_THAT(sign(**guessed), FailsWith(Errc::token_auth_failed));
+  EXPECT_THAT(sign(**guessed), fails_with(Errc::token_auth_failed));
 
   const auto identity = idevid(*token_);
   ASSERT_TRUE(identity);
   const auto signature = sign(*identity);
-  EXPECT_THAT(signature, FailsWith(Errc::token_locked_out));
+  EXPECT_THAT(signature, fails_with(Errc::token_locked_out));
   EXPECT_EQ(signature.error().retry, Retry::later);
   EXPECT_THAT(signature.error().hint, HasSubstr("tpm2_dictionarylockout"));
   const auto key = created(*token_);
@@ -111,15 +111,15 @@ TEST_F(ATpm, InLockoutRefusesTheIDevIDButSignsWithDevidsOwnKeys) {
 TEST_F(ATpm, RefusesKeysThatDoNotSignWhatDevidAsksFor) {
   ASSERT_TRUE(created(*token_));  // makes the storage root key
   const auto storage = token_->open_key_at("handle:0x81000001");
-  EXPECT_THAT(storage, FailsWith(Errc::token_wrong_key));
+  EXPECT_THAT(storage, fails_with(Errc::token_wrong_key));
   EXPECT_THAT(storage.error().what, HasSubstr("storage key"));
 
   provision("0x81020006", "userwithauth|restricted|sign", "-G ecc256:ecdsa-sha256:null");
-  EXPECT_THAT(token_->open_key_at("handle:0x81020006"), FailsWith(Errc::token_wrong_key)) << "an attestation key";
+  EXPECT_THAT(token_->open_key_at("handle:0x81020006"), fails_with(Errc::token_wrong_key)) << "an attestation key";
   provision("0x81020007", "adminwithpolicy|sign", "-G ecc256:ecdsa");
-  EXPECT_THAT(token_->open_key_at("handle:0x81020007"), FailsWith(Errc::token_unsupported)) << "needs a policy";
+  EXPECT_THAT(token_->open_key_at("handle:0x81020007"), fails_with(Errc::token_unsupported)) << "needs a policy";
   provision("0x81020008", "userwithauth|sign", "-G rsa1024");
-  EXPECT_THAT(token_->open_key_at("handle:0x81020008"), FailsWith(Errc::token_unsupported)) << "RSA-1024";
+  EXPECT_THAT(token_->open_key_at("handle:0x81020008"), fails_with(Errc::token_unsupported)) << "RSA-1024";
 
   const auto keys = token_->list_keys();
   ASSERT_TRUE(keys) << keys.error().sentence();
@@ -130,14 +130,14 @@ TEST_F(ATpm, SignsOnlyWithTheSchemeThatAFactoryKeyWasMadeFor) {
   const auto identity = idevid(*token_);
   ASSERT_TRUE(identity);
   const auto signature = identity->sign(Bytes(48), {.digest = Digest::sha384});
-  EXPECT_THAT(signature, FailsWith(Errc::token_unsupported));
+  EXPECT_THAT(signature, fails_with(Errc::token_unsupported));
 }
 
 TEST_F(ATpm, KeepsAStrangeKeyAtTheStorageRootHandleAndSaysHowToGoOn) {
   provision("0x81000001", "userwithauth|sign", "-G ecc256:ecdsa");
   const std::string before = tpm2("tpm2_readpublic -c 0x81000001");
   const auto key = token_->create_key({});
-  EXPECT_THAT(key, FailsWith(Errc::token_wrong_key));
+  EXPECT_THAT(key, fails_with(Errc::token_wrong_key));
   EXPECT_THAT(key.error().reason, HasSubstr("signing key"));
   EXPECT_THAT(key.error().hint, HasSubstr("tpm2_evictcontrol"));
   EXPECT_EQ(tpm2("tpm2_readpublic -c 0x81000001"), before);
@@ -161,7 +161,7 @@ TEST_F(ATpm, WithoutEllipticCurvesGetsAnRsaStorageRootKey) {
 TEST_F(ATpm, WithAnOwnerPasswordSaysHowToMakeTheStorageRootKey) {
   tpm2("tpm2_changeauth -c o ownersecret");
   const auto key = token_->create_key({});
-  EXPECT_THAT(key, FailsWith(Errc::token_auth_failed));
+  EXPECT_THAT(key, fails_with(Errc::token_auth_failed));
   EXPECT_THAT(key.error().hint, HasSubstr("tpm2_createprimary"));
   EXPECT_EQ(transient(), 0U);
 }
@@ -171,9 +171,9 @@ TEST_F(ATpm, NeverSignsWithAnotherKeyThatTookTheHandle) {
   ASSERT_TRUE(identity);
   expect_signs(*identity);
   tpm2("tpm2_evictcontrol -Q -C o -c 0x81020000");
-  EXPECT_THAT(sign(*identity), FailsWith(Errc::token_no_such_key));
+  EXPECT_THAT(sign(*identity), fails_with(Errc::token_no_such_key));
   provision("0x81020000", "userwithauth|sign", "-G ecc256:ecdsa");
-  EXPECT_THAT(sign(*identity), FailsWith(Errc::token_wrong_key));
+  EXPECT_THAT(sign(*identity), fails_with(Errc::token_wrong_key));
   const auto successor = idevid(*token_);
   ASSERT_TRUE(successor);
   expect_signs(*successor);
@@ -185,7 +185,7 @@ TEST_F(ATpm, NoticesAtTheSignatureThatAnotherKeyTookTheHandle) {
   expect_signs(*identity);
   tpm2("tpm2_evictcontrol -Q -C o -c 0x81020000");
   provision("0x81020000", "userwithauth|sign", "-G ecc256:ecdsa");
-  EXPECT_THAT(sign(*identity), FailsWith(Errc::token_wrong_key));
+  EXPECT_THAT(sign(*identity), fails_with(Errc::token_wrong_key));
 }
 
 TEST_F(ATpm, NeverSignsWithAnotherKeyThatTookASlot) {
@@ -205,7 +205,7 @@ TEST_F(ATpm, ThatWasClearedMakesNewKeysButCannotUseOldOnes) {
   expect_signs(*key);
   tpm2("tpm2_clear -c p");
   const auto signature = sign(*key);
-  EXPECT_THAT(signature, FailsWith(Errc::token_wrong_key));
+  EXPECT_THAT(signature, fails_with(Errc::token_wrong_key));
   EXPECT_THAT(signature.error().hint, HasSubstr("enroll again"));
   key = created(*token_);
   ASSERT_TRUE(key);
@@ -237,9 +237,9 @@ TEST_F(ATpm, GivesUpOnAnIndexThatCannotBeReadAtAnySize) {
 
 TEST_F(ATpm, SaysWhyAnIndexCannotBeRead) {
   tpm2("tpm2_nvdefine -Q -C o 0x01c90211 -s 10 -a 'ownerwrite|ownerread'");
-  EXPECT_THAT(token_->read_certificate("nv:0x01c90211"), FailsWith(Errc::idevid_missing)) << "never written";
+  EXPECT_THAT(token_->read_certificate("nv:0x01c90211"), fails_with(Errc::idevid_missing)) << "never written";
   tpm2("tpm2_nvdefine -Q -C o 0x01c90212 -s 10 -a 'ownerwrite|policyread'");
-  EXPECT_THAT(token_->read_certificate("nv:0x01c90212"), FailsWith(Errc::token_unsupported)) << "policy only";
+  EXPECT_THAT(token_->read_certificate("nv:0x01c90212"), fails_with(Errc::token_unsupported)) << "policy only";
 }
 
 struct Injected {

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <openssl/evp.h>
 
+#include <ostream>
+
 namespace devid::tpm {
 namespace {
 
@@ -80,9 +82,9 @@ struct Bad {
   const char* name;
   std::string pem;
   const char* reason;
-};
 
-void PrintTo(const Bad& bad, std::ostream* out) { *out << bad.name; }
+  friend std::ostream& operator<<(std::ostream& out, const Bad& bad) { return out << bad.name; }
+};
 
 Bytes with_trailing_octet() {
   Bytes der = good;
