@@ -20,7 +20,8 @@ std::optional<Seconds> parse_duration(std::string_view text) {
   const std::size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
   if (digits == 0 || digits > 9) return std::nullopt;
   std::int64_t number = 0;
-  std::from_chars(text.data(), text.data() + digits, number);
+  const std::string_view written = text.substr(0, digits);
+  std::from_chars(written.data(), written.data() + written.size(), number);
   const auto* const unit = std::ranges::find(units, text.substr(digits), &Unit::name);
   return unit == units.end() ? std::nullopt : std::optional(number * unit->length);
 }

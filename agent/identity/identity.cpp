@@ -49,7 +49,7 @@ Result<> Identity::read_disk() {
   trouble_.reset();
   auto store = Store::open(directory_);
   if (!store) return fail(std::move(store.error()));
-  store_ = std::move(*store);
+  store_ = std::make_unique<Store>(std::move(*store));
   auto cleaned = store_->clean_up();
   if (!cleaned) return fail(std::move(cleaned.error()));
   std::ranges::move(cleaned->abandoned_keys, std::back_inserter(abandoned_keys_));
@@ -76,12 +76,12 @@ Record Identity::record_of_generation() const {
 }
 
 void Identity::read_recorded() {
-  auto recorded = read_record(directory_ / "state.json");
+  auto read = read_record(directory_ / "state.json");
   record_ = record_of_generation();
-  if (!recorded) {
-    record_.last_error = escaped(std::move(recorded.error()));
-  } else if (*recorded && (*recorded)->generation == record_.generation) {
-    record_ = std::move(**recorded);
+  if (!read) {
+    record_.last_error = escaped(std::move(read.error()));
+  } else if (std::optional<Record>& recorded = *read; recorded && recorded->generation == record_.generation) {
+    record_ = std::move(*recorded);
   }
   // Otherwise there is none, or it is of before a generation that was installed just when devidd was killed.
   if (!request_) record_.pending_since.reset();
@@ -105,14 +105,18 @@ Status Identity::status(Time now) const {
                 .last_error = record_.last_error,
                 .attempts = record_.attempts};
   if (generation_) describe(status, *generation_, store_->current_directory());
-  const auto trouble = profile_ ? trouble_ : escaped(profile_.error());
-  Assessment assessment = profile_ ? assess(situation(), *profile_, now) : Assessment();
-  if (!profile_) assessment = assess_misconfigured(situation(), *trouble, now);
-  if (profile_ && trouble && !running_) {
-    assessment.state = State::blocked;
-    assessment.reason = trouble->sentence() + "; looks again at the next run";
+  Assessment assessment;
+  if (!profile_) {
+    assessment = assess_misconfigured(situation(), profile_.error(), now);
+    status.last_error = escaped(profile_.error());
+  } else {
+    assessment = assess(situation(), *profile_, now);
   }
-  if (trouble) status.last_error = trouble;
+  if (profile_ && trouble_ && !running_) {
+    assessment.state = State::blocked;
+    assessment.reason = trouble_->sentence() + "; looks again at the next run";
+    status.last_error = trouble_;
+  }
   status.state = assessment.state;
   status.reason = std::move(assessment.reason);
   status.next_attempt = assessment.next_attempt;
@@ -180,7 +184,7 @@ Result<Rotation> Identity::attempt(JobKind kind, JobOptions options, const Surro
 }
 
 void Identity::settle_failure(const Error& error, const Record& before, const Surroundings& surroundings) {
-  const Time began = *record_.last_attempt;
+  const auto began = record_.last_attempt;
   if (error.code == Errc::cancelled) {
     // As if nobody had asked for it.
     record_ = before;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -58,7 +59,7 @@ class Identity {
   Result<Profile> profile_;
   std::filesystem::path directory_;
   Time known_since_;
-  std::optional<Store> store_;
+  std::unique_ptr<Store> store_;  ///< none while the directory cannot be used
   std::optional<Error> trouble_;  ///< why what is on disk could not be read
   std::optional<Generation> generation_;
   std::optional<Request> request_;

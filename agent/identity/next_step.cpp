@@ -17,10 +17,10 @@ bool clock_was_turned_back(const Record& record, Time now) { return record.last_
 
 /// When the certificate of `current` is to be renewed. A CA may issue certificates whose renewal time is over already;
 /// these are renewed after half of what is left, or devid would renew without end.
-RenewalTime renewal_of_current(const Situation& situation, const Profile& profile) {
-  RenewalTime renewal = renewal_time(*situation.credential, profile.renew_at);
-  const Time end = situation.credential->not_after;
-  if (const auto issued = situation.record.last_success; issued && renewal.at <= *issued && *issued < end)
+RenewalTime renewal_of_current(const Validity& credential, const Record& record, const Profile& profile) {
+  RenewalTime renewal = renewal_time(credential, profile.renew_at);
+  const Time end = credential.not_after;
+  if (const auto issued = record.last_success; issued && renewal.at <= *issued && *issued < end)
     renewal.at = *issued + (end - *issued) / 2;
   return renewal;
 }
@@ -30,7 +30,7 @@ Time due_time(const Situation& situation, const Profile& profile, Time now) {
   const Record& record = situation.record;
   if (record.attempts > 0 || situation.request)
     return clock_was_turned_back(record, now) ? at_once : record.next_attempt.value_or(at_once);
-  return situation.credential ? renewal_of_current(situation, profile).at : at_once;
+  return situation.credential ? renewal_of_current(*situation.credential, record, profile).at : at_once;
 }
 
 std::string text(Time time) { return fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", time); }
@@ -48,9 +48,10 @@ std::string credential_text(const Situation& situation, Time now) {
   return "valid until " + text(situation.credential->not_after);
 }
 
-/// A failure that only somebody can put right.
-bool needs_operator(const Record& record) {
-  return record.attempts > 0 && record.last_error && record.last_error->retry != Retry::later;
+/// The last failure, if only somebody can put it right.
+const Error* failure_for_operator(const Record& record) {
+  const bool needed = record.attempts > 0 && record.last_error && record.last_error->retry != Retry::later;
+  return needed ? &*record.last_error : nullptr;
 }
 
 std::string with_hint(const Error& error) {
@@ -66,11 +67,11 @@ std::string last_failure(const Record& record) {
 
 Assessment assess_failed(const Situation& situation, Time now, Time due) {
   const std::string credential = credential_text(situation, now);
-  if (needs_operator(situation.record)) {
-    return {State::blocked,
-            fmt::format("{}; needs the operator: {}; {}", credential, with_hint(*situation.record.last_error),
-                        next("looks again", due, now)),
-            due};
+  if (const Error* failure = failure_for_operator(situation.record)) {
+    return {
+        State::blocked,
+        fmt::format("{}; needs the operator: {}; {}", credential, with_hint(*failure), next("looks again", due, now)),
+        due};
   }
   const bool alive = is_alive(situation, now);
   const State state = alive ? State::degraded : situation.credential ? State::expired : State::unenrolled;
@@ -80,9 +81,9 @@ Assessment assess_failed(const Situation& situation, Time now, Time due) {
           due};
 }
 
-Assessment assess_pending(const Situation& situation, Time now, Time due) {
+Assessment assess_pending(const Situation& situation, Time since, Time now, Time due) {
   std::string reason = fmt::format("{}; the CA has accepted the request on {} and has not issued yet",
-                                   credential_text(situation, now), text(*situation.record.pending_since));
+                                   credential_text(situation, now), text(since));
   if (situation.record.attempts > 0) reason += "; asking again failed: " + last_failure(situation.record);
   return {is_alive(situation, now) ? State::renewing : State::pending, reason + "; " + next("asks again", due, now),
           due};
@@ -132,8 +133,9 @@ Assessment assess(const Situation& situation, const Profile& profile, Time now) 
   const Time due = due_time(situation, profile, now);
   if (situation.running) return {state_while_running(*situation.running), "a job is running", due};
   const bool polls = std::holds_alternative<Poll>(step_forward(situation, now));
-  if (polls && situation.record.pending_since && !needs_operator(situation.record))
-    return assess_pending(situation, now, due);
+  const auto since = situation.record.pending_since;
+  if (polls && since && failure_for_operator(situation.record) == nullptr)
+    return assess_pending(situation, *since, now, due);
   if (situation.record.attempts > 0) return assess_failed(situation, now, due);
   return assess_untroubled(situation, profile, now, due);
 }

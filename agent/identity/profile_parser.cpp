@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <cmath>
 
 #include "agent/identity/duration.h"
 #include "agent/identity/table_parser.h"
@@ -27,7 +26,7 @@ std::string text_of(const Error& error) {
 }
 
 std::string default_name(const std::filesystem::path& file) {
-  std::string stem = file.stem().string();
+  const std::string stem = file.stem().string();
   return is_identity_name(stem) ? stem : "";
 }
 
@@ -35,7 +34,7 @@ std::string parse_name(TableParser& top, const std::filesystem::path& file) {
   const std::string_view form = "a name is 1 to 63 of a-z, 0-9, '-' and '_', and begins with a letter or digit";
   auto name = top.string("name");
   if (name && is_identity_name(*name)) return *name;
-  std::string stem = default_name(file);
+  const std::string stem = default_name(file);
   if (name) {
     top.complain("name", fmt::format("'{}' cannot be the name of an identity", *name), std::string(form));
   } else if (stem.empty() && !top.has("name")) {
@@ -154,19 +153,23 @@ void parse_certificate(TableParser table, Profile& profile) {
   table.refuse_unknown();
 }
 
+/// A number of at most four digits and nothing else.
+std::optional<std::uint32_t> parse_number(std::string_view text) {
+  std::uint32_t number = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const bool whole = failed == std::errc() && end == text.data() + text.size();
+  return whole && text.size() <= 4 ? std::optional(number) : std::nullopt;
+}
+
 /// "2/3" or "66%".
 std::optional<LifetimeShare> parse_share(std::string_view text) {
-  LifetimeShare share{.numerator = 0, .denominator = 100};
-  const char* const end = text.data() + text.size();
-  auto [rest, failed] = std::from_chars(text.data(), end, share.numerator);
-  if (failed != std::errc() || rest == end) return std::nullopt;
-  if (*rest == '/') {
-    const auto [after, wrong] = std::from_chars(rest + 1, end, share.denominator);
-    if (wrong != std::errc() || after != end) return std::nullopt;
-  } else if (*rest != '%' || rest + 1 != end) {
-    return std::nullopt;
-  }
-  return share;
+  const std::size_t sign = text.find_first_of("/%");
+  if (sign == std::string_view::npos) return std::nullopt;
+  const std::string_view rest = text.substr(sign + 1);
+  const auto numerator = parse_number(text.substr(0, sign));
+  const auto denominator = text[sign] == '/' ? parse_number(rest) : std::optional(100U);
+  if (!numerator || !denominator || (text[sign] == '%' && !rest.empty())) return std::nullopt;
+  return LifetimeShare{.numerator = *numerator, .denominator = *denominator};
 }
 
 void parse_renewal(TableParser table, RenewAt& renew_at) {

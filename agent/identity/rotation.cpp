@@ -87,9 +87,10 @@ Result<Job> prepare(const Workplace& place, JobKind kind) {
   if (!token) return fail(std::move(token.error()));
   auto anchors = read_anchors(profile.trust_anchors);
   if (!anchors) return fail(std::move(anchors.error()));
-  const auto current = place.store.current();
-  if (!current) return fail(current.error());
-  auto credential = open_credential(place, kind, *current);
+  const auto read = place.store.current();
+  if (!read) return fail(read.error());
+  const std::optional<Generation>& current = *read;
+  auto credential = open_credential(place, kind, current);
   if (!credential) return fail(std::move(credential.error()));
   auto names = names_for(profile, credential->certificate);
   if (!names) return fail(std::move(names.error()));
@@ -103,7 +104,7 @@ Result<Job> prepare(const Workplace& place, JobKind kind) {
              .signing_key = std::move(*signing_key),
              .anchors = std::move(*anchors),
              .names = std::move(*names),
-             .next_generation = (*current ? (*current)->number : 0) + 1,
+             .next_generation = (current ? current->number : 0) + 1,
              .session = std::move(*session)};
 }
 
@@ -174,15 +175,16 @@ Result<Rotation> take(const Workplace& place, const Job& job, const Request& req
                               place.clock.now());
   if (!accepted) return fail(std::move(accepted.error()));
   // What counts is what is on disk: that is what will be loaded from now on.
-  const auto written = place.store.request();
-  if (!written) return fail(written.error());
-  if (!*written) return fail({.code = Errc::storage_failed, .retry = Retry::later, .what = "the request has vanished"});
-  if (auto proven = prove_possession(*job.token, (*written)->token_key_pem, accepted->leaf); !proven)
+  const auto read = place.store.request();
+  if (!read) return fail(read.error());
+  const std::optional<Request>& written = *read;
+  if (!written) return fail({.code = Errc::storage_failed, .retry = Retry::later, .what = "the request has vanished"});
+  if (auto proven = prove_possession(*job.token, written->token_key_pem, accepted->leaf); !proven)
     return fail(std::move(proven.error()));
   if (auto entered = enter(place, Phase::installing); !entered) return fail(std::move(entered.error()));
   Provenance provenance = request.provenance;
   provenance.created = place.clock.now();
-  const auto number = place.store.install({.token_key_pem = (*written)->token_key_pem,
+  const auto number = place.store.install({.token_key_pem = written->token_key_pem,
                                            .leaf = std::move(accepted->leaf),
                                            .chain = std::move(accepted->chain),
                                            .anchors = job.anchors,

@@ -92,7 +92,7 @@ Result<Error> parse_error(const Json& json) {
   const auto retry = retry_from_name(reader.text("retry"));
   Error error{.what = reader.text("what"), .reason = reader.text("reason"), .hint = reader.text("hint")};
   if (!code || !retry) reader.complain("last_error");
-  if (!reader.complaint().empty()) return fail(corrupt(reader.complaint()));
+  if (!code || !retry || !reader.complaint().empty()) return fail(corrupt(reader.complaint()));
   error.code = *code;
   error.retry = *retry;
   return error;

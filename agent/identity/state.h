@@ -28,7 +28,7 @@ struct Record {
 std::string to_json(const Record& record);
 
 /// The other way. Error: state_corrupt, for anything that to_json would not have written, a newer version included.
-Result<Record> parse_record(std::string_view json);
+Result<Record> parse_record(std::string_view text);
 
 /// Reads a state.json. None if there is no such file. Errors: storage_failed, state_corrupt (also for what cannot be
 /// opened).

@@ -27,7 +27,7 @@ class Complaints {
 
  private:
   struct Complaint {
-    toml::source_position where;
+    toml::source_position where{};
     Error error;
   };
   std::filesystem::path file_;
