@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <ranges>
 #include <set>
 #include <string_view>
 #include <system_error>
@@ -134,10 +135,10 @@ class Cleaning {
  private:
   /// The newest usable generation up to this one, 0 if there is none.
   [[nodiscard]] Result<std::uint64_t> newest_usable(std::uint64_t newest) const {
-    for (auto each = contents_.generations.rbegin(); each != contents_.generations.rend(); ++each) {
-      if (*each > newest) continue;
-      const auto generation = read_generation(generation_path(directory_, *each));
-      if (generation) return *each;
+    for (const std::uint64_t number : contents_.generations | std::views::reverse) {
+      if (number > newest) continue;
+      const auto generation = read_generation(generation_path(directory_, number));
+      if (generation) return number;
       if (generation.error().code != Errc::state_corrupt) return fail(generation.error());
     }
     return 0;
@@ -148,7 +149,7 @@ class Cleaning {
   Result<> choose_current() {
     const auto named = current_number(directory_);
     if (!named && named.error().code != Errc::state_corrupt) return fail(named.error());
-    const std::uint64_t newest = named && *named ? **named : contents_.highest;
+    const std::uint64_t newest = named ? named->value_or(contents_.highest) : contents_.highest;
     const auto chosen = newest_usable(newest);
     if (!chosen) return fail(chosen.error());
     const bool stays = named && named->value_or(0) == *chosen;
@@ -238,12 +239,13 @@ Result<Store> Store::open(fs::path directory) {
 }
 
 Result<std::optional<Generation>> Store::current() const {
-  const auto number = current_number(directory_);
-  if (!number) return fail(number.error());
-  if (!*number) return std::nullopt;
-  auto generation = read_generation(generation_path(directory_, **number));
+  const auto named = current_number(directory_);
+  if (!named) return fail(named.error());
+  const std::uint64_t number = named->value_or(0);
+  if (number == 0) return std::nullopt;
+  auto generation = read_generation(generation_path(directory_, number));
   if (!generation) return fail(std::move(generation.error()));
-  generation->number = **number;
+  generation->number = number;
   return std::move(*generation);
 }
 

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <array>
-#include <optional>
 #include <ranges>
 #include <utility>
 
@@ -116,6 +115,7 @@ Result<> check_names(const Certificate& leaf, const Names& names) {
       !same)
     return same;
   std::vector<std::string> asked;
+  asked.reserve(names.alternatives.size());
   for (const AlternativeName& name : names.alternatives) asked.push_back(name.text());
   return compare("alternative names", as_set(std::move(asked)), as_set(leaf.alternative_names()));
 }
@@ -159,13 +159,13 @@ Result<Accepted> accept(const std::vector<Certificate>& returned, const Expectat
                         std::to_string(returned.size()) + " certificates, all for other keys"));
   }
   pool.insert(pool.end(), expectation.intermediates.begin(), expectation.intermediates.end());
-  std::optional<Error> first_error;
+  std::vector<Error> errors;
   for (const Certificate& candidate : candidates | std::views::take(most_candidates)) {
     auto accepted = judge(candidate, pool, expectation, now);
     if (accepted) return accepted;
-    if (!first_error) first_error = std::move(accepted.error());
+    errors.push_back(std::move(accepted.error()));
   }
-  return fail(std::move(*first_error));
+  return fail(std::move(errors.front()));
 }
 
 }  // namespace devid::pki

@@ -151,6 +151,7 @@ std::vector<std::string> Certificate::alternative_names() const {
   ERR_clear_error();
   if (!names) return critical == -1 ? std::vector<std::string>{} : std::vector<std::string>{"unreadable"};
   std::vector<std::string> texts;
+  texts.reserve(static_cast<std::size_t>(sk_GENERAL_NAME_num(names.get())));
   for (int i = 0; i < sk_GENERAL_NAME_num(names.get()); ++i)
     texts.push_back(general_name_text(*sk_GENERAL_NAME_value(names.get(), i)));
   return texts;

@@ -66,8 +66,8 @@ class PathSearch {
 
  private:
   bool extend() {
-    for (const Certificate& anchor : anchors_)
-      if (has_issued(anchor, path_.back()) && judge(anchor)) return true;
+    const auto leads_to = [&](const Certificate& anchor) { return has_issued(anchor, path_.back()) && judge(anchor); };
+    if (std::ranges::any_of(anchors_, leads_to)) return true;
     if (path_.size() == longest_chain) return false;
     for (const Certificate& candidate : pool_) {
       if (!may_issue(candidate) || !has_issued(candidate, path_.back())) continue;
