@@ -166,13 +166,19 @@ TEST_F(APendingRequest, IsPresentedAgainWithTheSameKeyAfterARestart) {
 }
 
 TEST_F(APendingRequest, SurvivesAnOutageOfTheServer) {
-  server_->misbehave(EstOperation::cacerts, misbehaviour("status-500"), 1);
-  ASSERT_FALSE(run(JobKind::enroll));
-  EXPECT_TRUE(has_request());
-  EXPECT_EQ(status().state, State::pending);
-  EXPECT_EQ(status().attempts, 1U);
+  unsigned attempts = 0;
+  for (const auto operation : {EstOperation::cacerts, EstOperation::simpleenroll}) {
+    for (const auto* const how : {"status-500", "cut-at-once"}) {
+      server_->misbehave(operation, misbehaviour(how), 1);
+      ASSERT_FALSE(run(JobKind::enroll));
+      EXPECT_TRUE(has_request());
+      EXPECT_EQ(status().state, State::pending);
+      EXPECT_EQ(status().attempts, ++attempts);
+    }
+  }
   enroll();
-  EXPECT_EQ(posted()[0], posted()[1]);
+  EXPECT_EQ(posted().front(), posted().back());
+  EXPECT_EQ(hardware_.count(Operation::create_key), 1U);
 }
 
 TEST_F(APendingRequest, SurvivesAnOutageOfTheToken) {
