@@ -16,6 +16,8 @@ struct Known {
   TSS2_RC rc;
   Errc code;
   Retry retry;
+
+  friend std::ostream& operator<<(std::ostream& out, const Known& known) { return out << known.rc; }
 };
 
 class AResponseCode : public testing::TestWithParam<Known> {};

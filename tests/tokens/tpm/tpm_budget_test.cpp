@@ -120,6 +120,21 @@ TEST_F(ATpmBudget, CoversAnotherSignatureWithOneCommand) {
   EXPECT_THAT(tap_.seen().commands, testing::ElementsAre(TpmCommand::sign));
 }
 
+TEST_F(ATpmBudget, CoversAKeyThatIsOpenTwiceWithOneLoad) {
+  auto key = created(*token_);
+  ASSERT_TRUE(key);
+  auto stored = token_->open_key(key->pem());
+  ASSERT_TRUE(stored) << stored.error().sentence();
+  tap_.reset();
+  expect_signs(*key);
+  key.reset();
+  expect_signs(**stored);
+  EXPECT_EQ(tap_.transient_objects(), 1U);
+  stored->reset();
+  EXPECT_EQ(tap_.transient_objects(), 0U);
+  EXPECT_EQ(tap_.seen().count(TpmCommand::load), 1U);
+}
+
 TEST_F(ATpmBudget, IsNotTouchedByOpeningAKeyFile) {
   const std::string pem = created(*token_)->pem();
   token_ = new_token();

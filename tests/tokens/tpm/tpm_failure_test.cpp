@@ -173,7 +173,9 @@ TEST_F(ATpm, NeverSignsWithAnotherKeyThatTookTheHandle) {
   tpm2("tpm2_evictcontrol -Q -C o -c 0x81020000");
   EXPECT_THAT(sign(*identity), fails_with(Errc::token_no_such_key));
   provision("0x81020000", "userwithauth|sign", "-G ecc256:ecdsa");
+  tap_.reset();
   EXPECT_THAT(sign(*identity), fails_with(Errc::token_wrong_key));
+  EXPECT_EQ(tap_.seen().count(TpmCommand::sign), 0U);
   const auto successor = idevid(*token_);
   ASSERT_TRUE(successor);
   expect_signs(*successor);
@@ -249,6 +251,8 @@ struct Injected {
   unsigned times;
   Errc code;
   Retry retry;
+
+  friend std::ostream& operator<<(std::ostream& out, const Injected& injected) { return out << injected.name; }
 };
 
 class ATpmThatAnswers : public DeviceTpm, public testing::WithParamInterface<Injected> {};

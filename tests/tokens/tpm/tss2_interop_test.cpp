@@ -11,6 +11,8 @@ struct Case {
   const char* name;
   KeyAlgorithm algorithm;
   const char* digest;
+
+  friend std::ostream& operator<<(std::ostream& out, const Case& one) { return out << one.name; }
 };
 
 class AKeyFile : public DeviceTpm, public testing::WithParamInterface<Case> {
