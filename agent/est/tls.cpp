@@ -45,12 +45,13 @@ Result<> Tls::configure(SSL_CTX* context) {
 }
 
 Result<> Tls::trust(SSL_CTX* context) const {
-  Owned<X509_STORE, X509_STORE_free> store(X509_STORE_new());
+  const Owned<X509_STORE, X509_STORE_free> store(X509_STORE_new());
   for (const auto& anchor : anchors_)
     if (X509_STORE_add_cert(store.get(), anchor.get()) != 1)
       return fail(tls_error("cannot trust the certificate " + anchor.subject()));
   X509_STORE_set_flags(store.get(), X509_V_FLAG_PARTIAL_CHAIN);
-  SSL_CTX_set_cert_store(context, store.release());
+  // Not as the context's own store: libcurl 7.88 still adds to that one after it has called us.
+  if (SSL_CTX_set1_verify_cert_store(context, store.get()) != 1) return fail(tls_error("cannot use the trust anchors"));
   if (!expect_host(SSL_CTX_get0_param(context), host_))
     return fail(tls_error("cannot check the name of the server '" + printable(host_, 200) + "'"));
   return {};

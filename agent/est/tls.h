@@ -22,7 +22,7 @@ class Tls {
   Tls& operator=(Tls&&) = delete;
   ~Tls() = default;
 
-  /// Puts all of it into the context of one new connection: the anchors as its only store, each trusted whether
+  /// Puts all of it into the context of one new connection: the anchors as the only ones, each trusted whether
   /// self-signed or not (RFC 7030 3.6.1); the name checked within the handshake, before this device shows its own
   /// certificate; the client certificate, its chain and its key. Error: tls_failed.
   Result<> configure(SSL_CTX* context);

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <memory>
 #include <string>
 
@@ -55,6 +56,17 @@ TEST_F(ATlsConnection, IsNotMadeToAServerOfAnotherCa) {
   const Error error = error_of(std::move(spec));
   EXPECT_EQ(error.code, Errc::tls_untrusted) << error.sentence();
   EXPECT_NE(error.hint.find("trust_anchors"), std::string::npos) << error.hint;
+  expect_not_shown();
+}
+
+TEST_F(ATlsConnection, IsNotMadeToAServerThatOnlyTheSystemTrusts) {
+  const EstServer server(server_spec());
+  auto spec = session_spec(server, device);
+  spec.anchors = certificates(Cas::instance().pki.ca("stranger").certificate_pem);
+  ASSERT_EQ(::setenv("SSL_CERT_FILE", Cas::instance().pki.ca("operator").certificate.c_str(), 1), 0);
+  const Error error = error_of(std::move(spec));
+  ::unsetenv("SSL_CERT_FILE");
+  EXPECT_EQ(error.code, Errc::tls_untrusted) << error.sentence();
   expect_not_shown();
 }
 
