@@ -21,6 +21,8 @@ struct Combination {
   KeyAlgorithm algorithm;
 };
 
+std::ostream& operator<<(std::ostream& out, const Combination& combination) { return out << combination.name; }
+
 class AnEnrollment : public testing::TestWithParam<Combination> {};
 
 INSTANTIATE_TEST_SUITE_P(, AnEnrollment,
