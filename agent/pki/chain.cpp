@@ -69,13 +69,13 @@ class PathSearch {
     const auto leads_to = [&](const Certificate& anchor) { return has_issued(anchor, path_.back()) && judge(anchor); };
     if (std::ranges::any_of(anchors_, leads_to)) return true;
     if (path_.size() == longest_chain) return false;
-    for (const Certificate& candidate : pool_) {
-      if (!may_issue(candidate) || !has_issued(candidate, path_.back())) continue;
+    return std::ranges::any_of(pool_, [this](const Certificate& candidate) {
+      if (!may_issue(candidate) || !has_issued(candidate, path_.back())) return false;
       path_.push_back(candidate);
       if (extend()) return true;
       path_.pop_back();
-    }
-    return false;
+      return false;
+    });
   }
 
   /// The verifier also lets certificates without basicConstraints issue, if they are old enough; an intermediate that

@@ -98,7 +98,6 @@ TEST_F(AnswerOfACa, IsRefusedWithoutCertificates) { expect_malformed(pki.certs_o
 
 TEST_F(AnswerOfACa, MayHoldSixtyFourCertificatesAndNoMore) {
   std::vector<std::string> many(64, leaf);
-  const auto conf = pki.directory() / "empty";
   for (std::size_t i = 0; i < many.size(); ++i)  // OpenSSL drops duplicates
     many[i] = test::output_of({.argv = {"openssl", "req", "-x509", "-newkey", "ed25519", "-nodes", "-keyout",
                                         "/dev/null", "-subj", "/CN=" + std::to_string(i)}});
