@@ -1,3 +1,4 @@
+#include <iomanip>
 #include <iostream>
 
 #include "agent/pki/certificate.h"
@@ -5,6 +6,14 @@
 #include "dbus/ctl/verbs.h"
 
 namespace devid::ctl {
+namespace {
+
+/// A line in the form of pki::Certificate::describe().
+void print_line(const std::string& heading, const std::string& value) {
+  std::cout << std::left << std::setw(16) << heading << value << '\n';
+}
+
+}  // namespace
 
 Exit show(Client& client, const std::string& name, Format format) {
   auto identity = client.identity(name);
@@ -22,12 +31,12 @@ Exit show(Client& client, const std::string& name, Format format) {
   if (!certificates) return complain(certificates.error());
   std::cout << "identity " << name << ", generation " << number(*credential, "generation") << " ("
             << text(*identity, "State") << ")\n"
-            << certificates->front().describe() << "\nkey: " << text(*identity, "KeyAlgorithm") << " in "
-            << text(*identity, "KeyProtection") << ", " << text(*identity, "KeyUri")
-            << "\ncertificate file: " << text(*identity, "CertificateFile")
-            << "\nchain file: " << text(*identity, "ChainFile")
-            << "\ntrust anchors file: " << text(*identity, "TrustAnchorsFile")
-            << "\nnext attempt: " << moment(number(*identity, "NextAttempt")) << "\n";
+            << certificates->front().describe();
+  print_line("Key kept in:", text(*identity, "KeyProtection") + ", " + text(*identity, "KeyUri"));
+  print_line("Certificate:", text(*identity, "CertificateFile"));
+  print_line("With its chain:", text(*identity, "ChainFile"));
+  print_line("Trust anchors:", text(*identity, "TrustAnchorsFile"));
+  print_line("Next attempt:", moment(number(*identity, "NextAttempt")));
   return Exit::done;
 }
 
