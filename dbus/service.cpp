@@ -103,7 +103,17 @@ Result<sdbus::ObjectPath> Service::start_job(const identity::Status& status, Job
   return job->path();
 }
 
+void Service::refresh() {
+  submit([this](Agent& agent) {
+    loop_.post([this, statuses = agent.status()]() mutable {
+      --tasks_;
+      take_over(std::move(statuses));
+    });
+  });
+}
+
 std::vector<sdbus::ObjectPath> Service::run_due() {
+  refresh();  // what is shown depends on the time, and somebody who asks every minute keeps devidd from leaving
   const Time now = clock_.now();
   std::vector<sdbus::ObjectPath> started;
   for (const auto& [name, object] : identities_) {

@@ -50,6 +50,8 @@ class Service {
   /// Exports what the agent has before the worker takes it.
   std::unique_ptr<Agent> adopt(std::unique_ptr<Agent> agent);
   void submit(Worker::Task task);
+  /// Lets the worker post every status as it is now.
+  void refresh();
   void take_over(std::vector<identity::Status> statuses);
   void begin(std::uint64_t job, Phase phase);
   void finish(std::uint64_t job, const Result<JobResult>& result, std::vector<identity::Status> statuses);
