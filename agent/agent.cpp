@@ -141,12 +141,6 @@ Result<JobResult> Agent::run(const std::string& name, JobKind kind, JobOptions o
                            observer);
 }
 
-Result<JobKind> Agent::due_kind(const std::string& name) const {
-  const auto found = state_->identities.find(name);
-  if (found == state_->identities.end()) return fail(unknown(name));
-  return found->second.due_kind(state_->clock.now());
-}
-
 const Tokens& Agent::tokens() const { return state_->tokens; }
 
 }  // namespace devid

@@ -4,10 +4,10 @@
 #include <string>
 #include <vector>
 
-#include "agent/configuration.h"
+#include "agent/identity/configuration.h"
+#include "agent/identity/job.h"
 #include "agent/identity/status.h"
-#include "agent/job.h"
-#include "agent/tokens.h"
+#include "agent/identity/tokens.h"
 #include "base/clock.h"
 #include "base/result.h"
 
@@ -42,9 +42,6 @@ class Agent {
   /// any error. Errors: no_such_identity, wrong_state (renew of what has no credential; enroll of what has a valid one,
   /// without force), cancelled, and everything that a token, EST, PKI or the file system may say.
   Result<JobResult> run(const std::string& name, JobKind kind, JobOptions options, JobObserver& observer);
-
-  /// The kind of job that would bring an identity forward: enroll, or renew where there is a credential to renew with.
-  [[nodiscard]] Result<JobKind> due_kind(const std::string& name) const;
 
   /// The tokens of the configuration.
   [[nodiscard]] const Tokens& tokens() const;

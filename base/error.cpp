@@ -9,7 +9,6 @@ namespace {
 constexpr std::array names = std::to_array<std::pair<Errc, std::string_view>>({
     {Errc::usage, "Usage"},
     {Errc::no_such_identity, "NoSuchIdentity"},
-    {Errc::no_such_job, "NoSuchJob"},
     {Errc::wrong_state, "WrongState"},
     {Errc::not_authorized, "NotAuthorized"},
     {Errc::config_missing, "ConfigMissing"},
@@ -29,7 +28,6 @@ constexpr std::array names = std::to_array<std::pair<Errc, std::string_view>>({
     {Errc::network_timeout, "NetworkTimeout"},
     {Errc::tls_untrusted, "TlsUntrusted"},
     {Errc::tls_failed, "TlsFailed"},
-    {Errc::server_pending, "ServerPending"},
     {Errc::server_unavailable, "ServerUnavailable"},
     {Errc::server_refused, "ServerRefused"},
     {Errc::server_unauthorized, "ServerUnauthorized"},

@@ -15,7 +15,6 @@ enum class Errc {
   // The caller or the operator.
   usage,  ///< an argument is wrong
   no_such_identity,
-  no_such_job,
   wrong_state,  ///< not now: renewing what is not enrolled, enrolling what is
   not_authorized,
   config_missing,  ///< a configured file does not exist or cannot be read
@@ -35,9 +34,8 @@ enum class Errc {
   // The network and the server.
   network_unreachable,  ///< cannot resolve, connect, or the connection broke
   network_timeout,
-  tls_untrusted,   ///< the server's certificate does not chain to the trust anchors, is expired, or names another host
-  tls_failed,      ///< any other failure of TLS
-  server_pending,  ///< accepted, not issued yet: ask again later
+  tls_untrusted,  ///< the server's certificate does not chain to the trust anchors, is expired, or names another host
+  tls_failed,     ///< any other failure of TLS
   server_unavailable,   ///< 503 and other 5xx
   server_refused,       ///< 4xx: the request is refused as it is
   server_unauthorized,  ///< 401 or 403

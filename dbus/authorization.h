@@ -15,9 +15,9 @@ struct Caller {
   pid_t pid = 0;
 };
 
-/// May the sender of this message change anything? Only uid 0 and the user that devidd runs as may.
-/// `action` names what was asked for: "enroll", "renew", "run-due", "manage". Every refusal is logged with who and
-/// what. Error: not_authorized, also if the bus does not say who it is.
+/// May the sender of this message change anything? Only uid 0 and the user that devidd runs as may; the bus policy
+/// allows the latter no more than RunDue. `action` is a word for the log: "enroll", "run-due". Every refusal is logged
+/// with who and what. Error: not_authorized, also if the bus does not say who it is.
 Result<Caller> authorize(const sdbus::Message* message, std::string_view action);
 
 }  // namespace devid

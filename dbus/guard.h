@@ -9,11 +9,12 @@
 namespace devid {
 
 /// Runs a D-Bus handler that returns a Result: the value goes out, an Error becomes a named error reply. Nothing else
-/// leaves it: on sdbus-c++ 1.2 any exception but sdbus::Error would abort the process.
+/// leaves it: on sdbus-c++ 1.2 any exception but sdbus::Error would abort the process. Property getters do without:
+/// they copy values, and could only run out of memory.
 template <class Handler>
 auto guarded(Handler&& handler) {
   using Value = typename std::invoke_result_t<Handler>::value_type;
-  Error error{.code = Errc::internal, .what = "devidd has a bug in this call"};
+  Error error{.code = Errc::internal, .what = "devidd has a bug in this call", .hint = "please report it"};
   try {
     auto result = std::forward<Handler>(handler)();
     if (result) {

@@ -1,6 +1,7 @@
 #include "dbus/identity_object.h"
 
 #include <algorithm>
+#include <charconv>
 #include <filesystem>
 #include <string_view>
 #include <system_error>
@@ -19,7 +20,10 @@ namespace {
 constexpr std::size_t certificate_file_limit = 1U << 20U;
 
 Error wrong_option(const std::string& name, const std::string& reason) {
-  return {.code = Errc::usage, .what = "option '" + printable(name, 40) + "' is wrong", .reason = reason};
+  return {.code = Errc::usage,
+          .what = "option '" + printable(name, 40) + "' is wrong",
+          .reason = reason,
+          .hint = "org.devid1.Identity.xml describes the options"};
 }
 
 /// Reads the options of Enroll and Renew. What is not known by name is refused.
@@ -29,6 +33,7 @@ Result<JobOptions> parse_options(const wire::Dictionary& options, const std::vec
     if (std::ranges::find(known, name) == known.end()) return fail(wrong_option(name, "this method does not know it"));
     if (!value.containsValueOfType<bool>()) return fail(wrong_option(name, "it takes a boolean"));
     if (name == "force") result.force = value.get<bool>();
+    if (name == "rekey" && !value.get<bool>()) return fail(wrong_option(name, "every renewal makes a new key"));
   }
   return result;
 }
@@ -82,7 +87,16 @@ Result<wire::Dictionary> read_credential(const identity::Status& status) {
                  .what = "cannot find the current generation of identity '" + status.name + "'",
                  .reason = error.message()});
   }
-  wire::Dictionary result{{"generation", sdbus::Variant(status.generation)},
+  std::uint64_t generation = 0;
+  const std::string name = directory.filename();
+  if (std::from_chars(name.data(), name.data() + name.size(), generation).ec != std::errc()) {
+    return fail({.code = Errc::state_corrupt,
+                 .retry = Retry::later,
+                 .what = "`current` of identity '" + status.name + "' names no generation",
+                 .reason = directory.string(),
+                 .hint = "restart devidd.service: it looks for the newest good generation"});
+  }
+  wire::Dictionary result{{"generation", sdbus::Variant(generation)},
                           {"key_uri", sdbus::Variant(status.key_uri)},
                           {"certificate_file", sdbus::Variant(status.certificate_file)},
                           {"chain_file", sdbus::Variant(status.chain_file)},

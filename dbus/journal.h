@@ -8,7 +8,7 @@
 namespace devid::journal {
 
 /// As in syslog(3).
-enum class Priority { error = 3, warning = 4, notice = 5, info = 6, debug = 7 };
+enum class Priority { error = 3, warning = 4, notice = 5, info = 6 };
 
 /// MESSAGE_IDs, one for each kind of event. They never change.
 inline constexpr std::string_view started = "ceaa54deb2074f1fa93fde925aca5e36";

@@ -51,7 +51,6 @@ std::vector<wire::Dictionary> ManagerObject::ListTokens() {
     for (const auto& token : service_.tokens()) {
       list.push_back({{"name", sdbus::Variant(token.name)},
                       {"kind", sdbus::Variant(token.kind)},
-                      {"manufacturer", sdbus::Variant(printable(token.manufacturer))},
                       {"location", sdbus::Variant(token.location)}});
     }
     return list;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "agent/identity/next_step.h"
 #include "dbus/job_log.h"
 #include "dbus/version.h"
 
@@ -13,10 +14,6 @@ std::vector<TokenDescription> describe(const Agent& agent) {
   std::vector<TokenDescription> list;
   for (const auto& [name, token] : agent.tokens()) list.push_back(token->description());
   return list;
-}
-
-bool has_valid_credential(const identity::Status& status, Time now) {
-  return status.generation != 0 && status.not_after && *status.not_after > now;
 }
 
 /// Hands what happens in a job to the bus thread.
@@ -76,16 +73,9 @@ void Service::submit(Worker::Task task) {
 
 Result<sdbus::ObjectPath> Service::start_job(const identity::Status& status, JobKind kind, JobOptions options) {
   if (const JobObject* running = job_of(status.name); running != nullptr) return running->path();
-  const bool valid = has_valid_credential(status, clock_.now());
-  if (kind == JobKind::renew && !valid) {
-    return fail({.code = Errc::wrong_state,
-                 .what = "identity '" + status.name + "' has no valid credential to renew with",
-                 .hint = "devidctl enroll " + status.name});
-  }
-  if (kind == JobKind::enroll && valid && !options.force) {
-    return fail({.code = Errc::wrong_state,
-                 .what = "identity '" + status.name + "' is enrolled",
-                 .hint = "devidctl renew " + status.name + ", or enroll --force to begin again with the IDevID"});
+  if (status.outlook) {
+    auto allowed = identity::check_allowed(status.name, status.outlook->situation, kind, options, clock_.now());
+    if (!allowed) return fail(std::move(allowed.error()));
   }
   const std::uint64_t number = ++last_job_;
   auto& job = jobs_[number] = std::make_unique<JobObject>(connection_, number, status.name, kind);
@@ -118,9 +108,10 @@ std::vector<sdbus::ObjectPath> Service::run_due() {
   std::vector<sdbus::ObjectPath> started;
   for (const auto& [name, object] : identities_) {
     const auto& status = object->status();
-    if (!status.next_attempt || *status.next_attempt > now) continue;
-    const JobKind kind = has_valid_credential(status, now) ? JobKind::renew : JobKind::enroll;
-    if (auto job = start_job(status, kind, {})) started.push_back(*job);
+    if (!status.outlook) continue;
+    const auto step = identity::next_step(status.outlook->situation, status.outlook->profile, now);
+    if (std::holds_alternative<identity::Wait>(step)) continue;
+    if (auto job = start_job(status, identity::kind_of(step), {})) started.push_back(*job);
   }
   return started;
 }

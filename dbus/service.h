@@ -34,7 +34,7 @@ class Service {
   /// Starts a job, or answers with the one that is running for this identity. Error: wrong_state.
   Result<sdbus::ObjectPath> start_job(const identity::Status& status, JobKind kind, JobOptions options);
 
-  /// Starts what is due (docs/ARCHITECTURE.md, "Due").
+  /// Starts what identity::next_step says is due.
   std::vector<sdbus::ObjectPath> run_due();
 
   /// Reads the configuration again on the worker, then calls `done` on this thread.

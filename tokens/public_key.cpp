@@ -121,15 +121,6 @@ Result<PublicKey> rsa_key_of(EVP_PKEY* key) {
                    .spki = std::move(*spki)};
 }
 
-const EVP_MD* message_digest(Digest digest) {
-  switch (digest) {
-    case Digest::sha256: return EVP_sha256();
-    case Digest::sha384: return EVP_sha384();
-    case Digest::sha512: return EVP_sha512();
-  }
-  return nullptr;
-}
-
 bool set_scheme(EVP_PKEY_CTX* context, SignatureScheme scheme) {
   if (EVP_PKEY_CTX_set_signature_md(context, message_digest(scheme.digest)) <= 0) return false;
   switch (scheme.padding) {
@@ -151,6 +142,15 @@ Error does_not_verify(std::string reason) {
 }
 
 }  // namespace
+
+const EVP_MD* message_digest(Digest digest) {
+  switch (digest) {
+    case Digest::sha256: return EVP_sha256();
+    case Digest::sha384: return EVP_sha384();
+    case Digest::sha512: return EVP_sha512();
+  }
+  return nullptr;
+}
 
 Result<PublicKey> ec_public_key(KeyAlgorithm algorithm, BytesView x, BytesView y) {
   const Curve* curve = curve_of(algorithm);

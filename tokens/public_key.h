@@ -6,6 +6,9 @@
 
 namespace devid {
 
+/// OpenSSL's name for a digest.
+const EVP_MD* message_digest(Digest digest);
+
 /// The public key of an EC point. `x` and `y` are big-endian, at most as long as the field; shorter ones are padded.
 /// Error: token_wrong_key if the point is not on the curve.
 Result<PublicKey> ec_public_key(KeyAlgorithm algorithm, BytesView x, BytesView y);

@@ -51,10 +51,9 @@ struct KeyListing {
 
 /// What a token says of itself, for people and for ListTokens.
 struct TokenDescription {
-  std::string name;          ///< "tpm"
-  std::string kind;          ///< "tpm2"
-  std::string manufacturer;  ///< as the hardware says it, may be empty; untrusted text
-  std::string location;      ///< how it is reached: "device:/dev/tpmrm0"
+  std::string name;      ///< "tpm"
+  std::string kind;      ///< "tpm2"
+  std::string location;  ///< how it is reached: "device:/dev/tpmrm0"
 };
 
 /// A place that makes and keeps private keys. Keys never leave it.

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "agent/configuration.h"
+#include "agent/identity/configuration.h"
 #include "agent/identity/profile_parser.h"
 #include "base/result.h"
 

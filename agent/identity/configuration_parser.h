@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <string_view>
 
-#include "agent/configuration.h"
+#include "agent/identity/configuration.h"
 #include "base/result.h"
 
 namespace devid::identity {

@@ -96,8 +96,6 @@ Situation Identity::situation() const {
   return situation;
 }
 
-JobKind Identity::due_kind(Time now) const { return kind_of(step_forward(situation(), now)); }
-
 Status Identity::status(Time now) const {
   Status status{.name = name_,
                 .last_attempt = record_.last_attempt,
@@ -110,7 +108,8 @@ Status Identity::status(Time now) const {
     assessment = assess_misconfigured(situation(), profile_.error(), now);
     status.last_error = escaped(profile_.error());
   } else {
-    assessment = assess(situation(), *profile_, now);
+    status.outlook = Outlook{.situation = situation(), .profile = *profile_};
+    assessment = assess(status.outlook->situation, *profile_, now);
   }
   if (profile_ && trouble_ && !running_) {
     assessment.state = State::blocked;
@@ -121,24 +120,6 @@ Status Identity::status(Time now) const {
   status.reason = std::move(assessment.reason);
   status.next_attempt = assessment.next_attempt;
   return status;
-}
-
-Result<> Identity::check_allowed(JobKind kind, JobOptions options, Time now) const {
-  const bool alive = generation_ && now <= generation_->leaf.not_after();
-  const auto refuse = [&](std::string_view why, std::string hint) {
-    return fail({.code = Errc::wrong_state,
-                 .retry = Retry::never,
-                 .what = fmt::format("cannot {} identity '{}': {}", job_kind_name(kind), name_, why),
-                 .hint = std::move(hint)});
-  };
-  if (kind == JobKind::renew && !alive) {
-    return refuse(generation_ ? "its credential has expired" : "it has no credential",
-                  fmt::format("devidctl enroll {}", name_));
-  }
-  const bool waits = request_ && request_->provenance.method == JobKind::enroll;
-  if (kind == JobKind::enroll && alive && !waits && !options.force)
-    return refuse("it has a valid credential", fmt::format("devidctl renew {}", name_));
-  return {};
 }
 
 void Identity::destroy_abandoned_keys(const Tokens& tokens) {
@@ -230,7 +211,7 @@ Result<JobResult> Identity::run(JobKind kind, JobOptions options, const Surround
       return fail(while_doing(doing, std::move(read.error())));
     }
   }
-  if (auto allowed = check_allowed(kind, options, surroundings.clock.now()); !allowed)
+  if (auto allowed = check_allowed(name_, situation(), kind, options, surroundings.clock.now()); !allowed)
     return fail(std::move(allowed.error()));
   const Record before = record_;
   auto rotation = attempt(kind, options, surroundings, observer);

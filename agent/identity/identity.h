@@ -7,14 +7,14 @@
 #include <vector>
 
 #include "agent/identity/backoff.h"
+#include "agent/identity/job.h"
 #include "agent/identity/next_step.h"
 #include "agent/identity/profile.h"
 #include "agent/identity/rotation.h"
 #include "agent/identity/state.h"
 #include "agent/identity/status.h"
 #include "agent/identity/store.h"
-#include "agent/job.h"
-#include "agent/tokens.h"
+#include "agent/identity/tokens.h"
 #include "base/clock.h"
 #include "base/result.h"
 
@@ -37,7 +37,6 @@ class Identity {
   [[nodiscard]] const std::string& name() const { return name_; }
   void set_profile(Result<Profile> profile) { profile_ = std::move(profile); }
   [[nodiscard]] Status status(Time now) const;
-  [[nodiscard]] JobKind due_kind(Time now) const;
 
   /// Agent::run for this identity.
   Result<JobResult> run(JobKind kind, JobOptions options, const Surroundings& surroundings, JobObserver& observer);
@@ -48,7 +47,6 @@ class Identity {
   Result<> read_disk();
   Result<> read_store();
   void read_recorded();
-  [[nodiscard]] Result<> check_allowed(JobKind kind, JobOptions options, Time now) const;
   void destroy_abandoned_keys(const Tokens& tokens);
   Result<Rotation> attempt(JobKind kind, JobOptions options, const Surroundings& surroundings, JobObserver& observer);
   Result<Rotation> carry_out(JobKind kind, JobOptions options, const Workplace& place);

@@ -124,6 +124,28 @@ JobKind kind_of(const Step& step) {
   return std::holds_alternative<Renew>(step) ? JobKind::renew : JobKind::enroll;
 }
 
+Result<> check_allowed(const std::string& name, const Situation& situation, JobKind kind, JobOptions options,
+                       Time now) {
+  const auto refuse = [&](std::string_view why, std::string hint) {
+    return fail({.code = Errc::wrong_state,
+                 .retry = Retry::never,
+                 .what = fmt::format("cannot {} identity '{}': {}", job_kind_name(kind), name, why),
+                 .hint = std::move(hint)});
+  };
+  const bool alive = is_alive(situation, now);
+  if (kind == JobKind::renew && !alive) {
+    return refuse(situation.credential ? "its credential has expired" : "it has no credential",
+                  fmt::format("devidctl enroll {}", name));
+  }
+  const bool waits = situation.request == JobKind::enroll;
+  if (kind == JobKind::enroll && alive && !waits && !options.force) {
+    return refuse(
+        "it has a valid credential",
+        fmt::format("devidctl renew {0}, or devidctl enroll --force {0} to begin again with the IDevID", name));
+  }
+  return {};
+}
+
 Step next_step(const Situation& situation, const Profile& profile, Time now) {
   if (const Time due = due_time(situation, profile, now); now < due) return Wait{due};
   return step_forward(situation, now);

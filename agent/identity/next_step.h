@@ -5,26 +5,10 @@
 #include <variant>
 
 #include "agent/identity/profile.h"
-#include "agent/identity/state.h"
+#include "agent/identity/situation.h"
 #include "agent/identity/status.h"
-#include "agent/job.h"
 
 namespace devid::identity {
-
-/// From when to when a certificate is valid, both ends included (RFC 5280 4.1.2.5).
-struct Validity {
-  Time not_before;
-  Time not_after;
-};
-
-/// All that a decision depends on besides the profile and the time.
-struct Situation {
-  std::optional<Validity> credential;  ///< of the certificate that `current` names
-  std::optional<JobKind> request;      ///< a key and its CSR wait on disk to be presented again
-  Record record;
-  std::optional<JobKind> running;
-  Time known_since;  ///< since when this process knows the identity: what was never tried is due from then on
-};
 
 /// Nothing is due before then.
 struct Wait {
@@ -52,6 +36,10 @@ Step next_step(const Situation& situation, const Profile& profile, Time now);
 /// The step that would bring an identity forward, whether it is due or not: never Wait.
 Step step_forward(const Situation& situation, Time now);
 JobKind kind_of(const Step& step);
+
+/// Whether somebody may start this job by hand, due or not. Error: wrong_state, for a renewal of what has no valid
+/// credential, and for an enrollment of what has one, without force.
+Result<> check_allowed(const std::string& name, const Situation& situation, JobKind kind, JobOptions options, Time now);
 
 /// When a certificate is to be renewed. A time before expiry that is not shorter than the lifetime counts as half of
 /// the lifetime: `clamped`.

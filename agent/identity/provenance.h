@@ -3,7 +3,7 @@
 #include <string>
 #include <string_view>
 
-#include "agent/job.h"
+#include "agent/identity/job.h"
 #include "base/clock.h"
 #include "base/result.h"
 #include "tokens/key.h"

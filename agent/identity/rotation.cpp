@@ -108,6 +108,19 @@ Result<Job> prepare(const Workplace& place, JobKind kind) {
              .session = std::move(*session)};
 }
 
+/// /csrattrs is optional (RFC 7030 2.6): a server that answers nonsense there may enroll well. A connection that is
+/// broken or a server that is no longer trusted is another matter.
+bool is_dispensable(Errc code) {
+  switch (code) {
+    case Errc::server_unavailable:
+    case Errc::server_refused:
+    case Errc::server_unauthorized:
+    case Errc::server_protocol:
+    case Errc::answer_malformed: return true;
+    default: return false;
+  }
+}
+
 /// Connects, and asks what the CA has to say before a request.
 Result<Job> connect(const Workplace& place, JobKind kind) {
   if (auto entered = enter(place, Phase::connecting); !entered) return fail(std::move(entered.error()));
@@ -117,7 +130,8 @@ Result<Job> connect(const Workplace& place, JobKind kind) {
   auto certificates = job->session->ca_certificates();
   if (!certificates) return fail(std::move(certificates.error()));
   job->ca_certificates = std::move(*certificates);
-  if (auto attributes = job->session->csr_attributes(); !attributes) return fail(std::move(attributes.error()));
+  if (auto attributes = job->session->csr_attributes(); !attributes && !is_dispensable(attributes.error().code))
+    return fail(std::move(attributes.error()));
   return job;
 }
 
@@ -221,7 +235,6 @@ bool leaves_request_alive(Errc code) {
     case Errc::network_timeout:
     case Errc::tls_untrusted:
     case Errc::tls_failed:
-    case Errc::server_pending:
     case Errc::server_unavailable:
     case Errc::storage_failed:
     case Errc::cancelled: return true;

@@ -10,10 +10,10 @@
 #include <vector>
 
 #include "agent/identity/credential.h"
+#include "agent/identity/job.h"
 #include "agent/identity/profile.h"
 #include "agent/identity/store.h"
-#include "agent/job.h"
-#include "agent/tokens.h"
+#include "agent/identity/tokens.h"
 #include "base/clock.h"
 #include "base/result.h"
 #include "tokens/token.h"

@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "agent/identity/profile.h"
+#include "agent/identity/situation.h"
 #include "base/clock.h"
 #include "base/error.h"
 
@@ -15,6 +17,12 @@ enum class State { unenrolled, enrolling, pending, valid, renewing, degraded, ex
 
 /// "unenrolled", "valid" …: the D-Bus property State.
 std::string_view state_name(State state);
+
+/// What the next step follows from (next_step.h), at whatever time somebody asks.
+struct Outlook {
+  Situation situation;
+  Profile profile;
+};
 
 /// All that there is to say about one identity, as values: what D-Bus and devidctl show. Texts of foreign origin are
 /// escaped. Everything from `subject` to `trust_anchors_file` is empty while there is no generation.
@@ -35,13 +43,13 @@ struct Status {
   std::string certificate_file;
   std::string chain_file;
   std::string trust_anchors_file;
-  /// When devid does the next thing for it: RunDue starts a job for it if this is not later than now. None: never
-  /// again.
+  /// When next_step is no longer Wait. None while the configuration is wrong.
   std::optional<Time> next_attempt;
   std::optional<Time> last_attempt;
   std::optional<Time> last_success;
   std::optional<Error> last_error;
-  std::uint32_t attempts = 0;  ///< failed ones in a row
+  std::uint32_t attempts = 0;      ///< failed ones in a row
+  std::optional<Outlook> outlook;  ///< none while the configuration is wrong
 };
 
 }  // namespace devid::identity

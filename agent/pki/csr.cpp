@@ -22,15 +22,6 @@ constexpr std::string_view doing = "cannot make the certificate request";
 
 Error failed() { return openssl_error(Errc::internal, Retry::later, doing); }
 
-const EVP_MD* message_digest(KeyAlgorithm algorithm) {
-  switch (digest_for(algorithm)) {
-    case Digest::sha256: return EVP_sha256();
-    case Digest::sha384: return EVP_sha384();
-    case Digest::sha512: return EVP_sha512();
-  }
-  return nullptr;
-}
-
 bool push(STACK_OF(X509_EXTENSION) * stack, Extension extension) {
   if (!extension || sk_X509_EXTENSION_push(stack, extension.get()) <= 0) return false;
   std::ignore = extension.release();
@@ -87,7 +78,7 @@ Result<Request> unsigned_request(const PublicKey& key, const CsrSpec& spec) {
 
 Result<> sign(X509_REQ* request, SigningKey& key) {
   std::ignore = key.take_error();
-  if (X509_REQ_sign(request, key.get(), message_digest(key.public_key().algorithm)) > 0) return {};
+  if (X509_REQ_sign(request, key.get(), message_digest(digest_for(key.public_key().algorithm))) > 0) return {};
   Error error = openssl_error(Errc::token_failed, Retry::later, "cannot sign the certificate request");
   if (auto told = key.take_error()) error = while_doing("sign the certificate request", std::move(*told));
   return fail(std::move(error));

@@ -7,8 +7,8 @@
 namespace devid::ctl {
 namespace {
 
-/// Longer than any answer from memory takes; Reload waits for a running job, which has limits of its own.
-constexpr auto reload_timeout = std::chrono::minutes(5);
+/// Reload waits for a running job, which may take as long as its profile allows.
+constexpr auto reload_timeout = std::chrono::hours(4);
 
 /// Runs a call; what sdbus-c++ throws becomes an Error.
 template <class Call>
@@ -127,10 +127,6 @@ Result<> Client::reload() {
   return attempt([this] {
     proxy(wire::root_path)->callMethod("Reload").onInterface(wire::manager_interface).withTimeout(reload_timeout);
   });
-}
-
-Result<> Client::cancel(const sdbus::ObjectPath& job) {
-  return attempt([&] { proxy(job)->callMethod("Cancel").onInterface(wire::job_interface); });
 }
 
 std::string text(const Properties& properties, const std::string& name) {

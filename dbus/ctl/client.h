@@ -33,7 +33,6 @@ class Client {
   Result<std::vector<sdbus::ObjectPath>> run_due();
   Result<std::vector<wire::Dictionary>> tokens();
   Result<> reload();
-  Result<> cancel(const sdbus::ObjectPath& job);
 
  private:
   explicit Client(std::unique_ptr<sdbus::IConnection> connection) : connection_(std::move(connection)) {}

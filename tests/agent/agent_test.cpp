@@ -40,7 +40,6 @@ TEST_F(AnAgent, KnowsNoOtherIdentities) {
   const auto result = agent_->run("nobody", JobKind::enroll, {}, observer_);
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().code, Errc::no_such_identity);
-  EXPECT_EQ(agent_->due_kind("nobody").error().code, Errc::no_such_identity);
 }
 
 TEST_F(AnAgent, ListsItsIdentitiesByName) {

@@ -15,7 +15,6 @@ TEST(AnErrorCode, HasANameThatNeverChanges) {
   const std::vector<std::string_view> names = {
       "Usage",
       "NoSuchIdentity",
-      "NoSuchJob",
       "WrongState",
       "NotAuthorized",
       "ConfigMissing",
@@ -35,7 +34,6 @@ TEST(AnErrorCode, HasANameThatNeverChanges) {
       "NetworkTimeout",
       "TlsUntrusted",
       "TlsFailed",
-      "ServerPending",
       "ServerUnavailable",
       "ServerRefused",
       "ServerUnauthorized",

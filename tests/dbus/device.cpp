@@ -76,12 +76,14 @@ nlohmann::json Device::status(const std::string& name) const {
 }
 
 std::string flaw_of_current(const fs::path& current, const fs::path& root) {
-  std::error_code none;
-  if (!fs::exists(fs::symlink_status(current, none))) return {};
   const std::string certificate = current / "certificate.pem";
   const std::string chain = current / "chain.pem";
   const auto verified = run({.argv = {"openssl", "verify", "-CAfile", root, "-untrusted", chain, certificate}});
   if (!verified.ok()) return "openssl verify: " + verified.output + verified.errors;
+  if (content_of(current / "certificate-chain.pem") != content_of(certificate) + content_of(chain))
+    return "certificate-chain.pem is not certificate.pem and chain.pem";
+  if (pem_to_der(content_of(current / "trust-anchors.pem")) != pem_to_der(content_of(root)))
+    return "trust-anchors.pem is not what the certificate chains to";
   // The coordinates of the certificate's point end its SubjectPublicKeyInfo, and stand in the TPM's public area.
   const std::string spki = pem_to_der(public_key_of_certificate(content_of(certificate)));
   const std::string key = pem_to_der(content_of(current / "token-key.pem"));

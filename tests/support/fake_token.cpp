@@ -30,15 +30,6 @@ Pkey generate(KeyAlgorithm algorithm) {
   return nullptr;
 }
 
-const EVP_MD* message_digest(Digest digest) {
-  switch (digest) {
-    case Digest::sha256: return EVP_sha256();
-    case Digest::sha384: return EVP_sha384();
-    case Digest::sha512: return EVP_sha512();
-  }
-  return nullptr;
-}
-
 bool set_padding(EVP_PKEY_CTX* context, Padding padding) {
   switch (padding) {
     case Padding::none: return true;
@@ -192,9 +183,7 @@ class FakeKey final : public PrivateKey {
 
 FakeToken::FakeToken(FakeHardware& hardware, std::string name) : hardware_(hardware), name_(std::move(name)) {}
 
-TokenDescription FakeToken::description() const {
-  return {.name = name_, .kind = "fake", .manufacturer = "devid tests", .location = "memory:"};
-}
+TokenDescription FakeToken::description() const { return {.name = name_, .kind = "fake", .location = "memory:"}; }
 
 Result<std::unique_ptr<PrivateKey>> FakeToken::create_key(const KeySpec& spec) {
   if (auto begun = hardware_.begin(Operation::create_key); !begun) return fail(std::move(begun.error()));

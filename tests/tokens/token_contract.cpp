@@ -2,6 +2,7 @@
 // its own make_token_under_test(). Signatures are checked with OpenSSL directly, not with devid's own verify().
 
 #include "tests/tokens/token_contract.h"
+#include "tokens/public_key.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -22,15 +23,6 @@ namespace {
 using testing::IsEmpty;
 
 constexpr std::array digests{Digest::sha256, Digest::sha384, Digest::sha512};
-
-const EVP_MD* message_digest(Digest digest) {
-  switch (digest) {
-    case Digest::sha256: return EVP_sha256();
-    case Digest::sha384: return EVP_sha384();
-    case Digest::sha512: return EVP_sha512();
-  }
-  return nullptr;
-}
 
 Bytes a_digest(Digest digest, unsigned char first = 0xa5) {
   Bytes bytes(digest_size(digest), std::byte{0x5a});

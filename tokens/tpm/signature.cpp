@@ -24,15 +24,6 @@ TPMI_ALG_HASH hash_algorithm(Digest digest) {
   return TPM2_ALG_NULL;
 }
 
-const EVP_MD* message_digest(Digest digest) {
-  switch (digest) {
-    case Digest::sha256: return EVP_sha256();
-    case Digest::sha384: return EVP_sha384();
-    case Digest::sha512: return EVP_sha512();
-  }
-  return nullptr;
-}
-
 Error unsupported(std::string what, std::string hint) {
   return {.code = Errc::token_unsupported,
           .retry = Retry::after_operator,

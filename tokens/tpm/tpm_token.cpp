@@ -52,7 +52,7 @@ TpmToken::TpmToken(TpmSpec spec)
 TpmToken::~TpmToken() = default;
 
 TokenDescription TpmToken::description() const {
-  return {.name = state_->name, .kind = "tpm2", .manufacturer = {}, .location = state_->tpm.tcti()};
+  return {.name = state_->name, .kind = "tpm2", .location = state_->tpm.tcti()};
 }
 
 Result<std::unique_ptr<PrivateKey>> TpmToken::create_key(const KeySpec& spec) {

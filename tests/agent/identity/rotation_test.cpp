@@ -66,7 +66,7 @@ TEST_F(ADevice, RenewsAtTwoThirdsOfTheLifetimeWithANewKey) {
   EXPECT_GT(*status().next_attempt, clock_.now());
   clock_.advance(hours(16));
   EXPECT_LE(*status().next_attempt, clock_.now());
-  EXPECT_EQ(*agent_->due_kind("gateway"), JobKind::renew);
+  EXPECT_EQ(kind_that_helps(), JobKind::renew);
   renew();
   EXPECT_EQ(status().generation, 2U);
   EXPECT_EQ(status().state, State::valid);
@@ -107,7 +107,7 @@ TEST_F(ADevice, EnrollsAgainWhereItsCredentialHasExpired) {
   clock_.advance(hours(2));
   EXPECT_EQ(status().state, State::expired);
   EXPECT_LE(*status().next_attempt, clock_.now());
-  EXPECT_EQ(*agent_->due_kind("gateway"), JobKind::enroll);
+  EXPECT_EQ(kind_that_helps(), JobKind::enroll);
   const auto renewed = run(JobKind::renew);
   ASSERT_FALSE(renewed);
   EXPECT_EQ(renewed.error().code, Errc::wrong_state);
@@ -154,7 +154,7 @@ TEST_F(APendingRequest, IsPresentedAgainWithTheSameKeyAfterARestart) {
   EXPECT_EQ(status().state, State::pending);
   EXPECT_EQ(status().next_attempt, clock_.now() + Seconds(120));
   clock_.advance(Seconds(120));
-  EXPECT_EQ(*agent_->due_kind("gateway"), JobKind::enroll);
+  EXPECT_EQ(kind_that_helps(), JobKind::enroll);
   enroll();
   const auto bodies = posted();
   ASSERT_EQ(bodies.size(), 2U);

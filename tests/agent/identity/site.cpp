@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "agent/identity/credential.h"
+#include "agent/identity/next_step.h"
 #include "base/file.h"
 #include "tests/support/command.h"
 
@@ -106,6 +107,10 @@ identity::Status Site::status(const std::string& name) const {
     if (status.name == name) return status;
   ADD_FAILURE() << "no identity " << name;
   return {};
+}
+
+JobKind Site::kind_that_helps() const {
+  return identity::kind_of(identity::step_forward(status().outlook.value().situation, clock_.now()));
 }
 
 std::map<std::string, std::string> Site::current_files() const {

@@ -76,6 +76,8 @@ class Site : public testing::Test {
   void renew();
 
   [[nodiscard]] identity::Status status(const std::string& name = "gateway") const;
+  /// The job that would bring "gateway" forward, due or not.
+  [[nodiscard]] JobKind kind_that_helps() const;
   /// Every file below the identity's `current`, by name.
   [[nodiscard]] std::map<std::string, std::string> current_files() const;
   [[nodiscard]] bool has_request() const { return std::filesystem::exists(directory() / "request"); }

@@ -5,7 +5,7 @@
 #include <memory>
 #include <string>
 
-#include "agent/configuration.h"
+#include "agent/identity/configuration.h"
 #include "tokens/token.h"
 
 namespace devid {

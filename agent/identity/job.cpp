@@ -1,4 +1,4 @@
-#include "agent/job.h"
+#include "agent/identity/job.h"
 
 namespace devid {
 
@@ -13,7 +13,6 @@ std::string_view phase_name(Phase phase) {
     case Phase::pending: return "pending";
     case Phase::verifying: return "verifying";
     case Phase::installing: return "installing";
-    case Phase::notifying: return "notifying";
   }
   return "connecting";
 }

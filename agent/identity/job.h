@@ -8,7 +8,7 @@ enum class JobKind { enroll, renew };
 /// "enroll", "renew".
 std::string_view job_kind_name(JobKind kind);
 
-enum class Phase { connecting, ca_certificates, creating_key, requesting, pending, verifying, installing, notifying };
+enum class Phase { connecting, ca_certificates, creating_key, requesting, pending, verifying, installing };
 /// "connecting", "ca-certificates", "creating-key", …: the D-Bus property Phase.
 std::string_view phase_name(Phase phase);
 
