@@ -1,6 +1,7 @@
 #include <systemd/sd-daemon.h>
 
 #include <CLI/CLI.hpp>
+#include <cstdlib>
 #include <exception>
 #include <iostream>
 #include <memory>
@@ -28,16 +29,27 @@ Tokens make_tokens(const Configuration& configuration) {
 }
 
 /// Serves until a signal comes or nobody needs it. Before it leaves for idleness it gives the name back first, and then
-/// answers what had come until that moment: no call is lost, the bus starts a new devidd for later ones.
+/// answers what had come until that moment: no question is lost, the bus starts a new devidd for later ones. Jobs are
+/// refused by then, because systemd ends a service that has given its name back.
 EventLoop::End serve(sdbus::IConnection& connection, EventLoop& loop, Service& service, std::chrono::seconds idle) {
   while (true) {
     const auto end = loop.run(connection, idle, [&] { return service.at_rest(); });
     if (end != EventLoop::End::idle) return end;
+    service.refuse_jobs();
     connection.releaseName(wire::bus_name);
     loop.run(connection, std::chrono::seconds(0));
     if (service.at_rest()) return end;
-    connection.requestName(wire::bus_name);
+    connection.requestName(wire::bus_name);  // a Reload came
+    service.accept_jobs();
   }
+}
+
+/// Stops what runs, and answers questions meanwhile. The name is kept to the end: it is the lock on the state. A second
+/// signal ends the waiting here; what is on disk is right at every instant.
+void wind_down(sdbus::IConnection& connection, EventLoop& loop, Service& service) {
+  service.refuse_jobs();
+  service.cancel_jobs();
+  loop.run(connection, std::chrono::seconds(0), [&] { return service.at_rest(); });
 }
 
 int fail_to_start(const Error& error) {
@@ -62,8 +74,12 @@ int run(const Options& options) {
   loop.on_hangup([&service] { service.reload([](const Result<>&) {}); });
   sd_notify(0, "READY=1");
   release_unused_pages();  // of the start
+  journal::Entry(journal::Priority::info, journal::started,
+                 std::string("devidd ") + version + " serves the identities below " + options.paths.state.string())
+      .write();
   const auto end = serve(*connection, loop, service, std::chrono::seconds(options.idle_timeout));
   sd_notify(0, "STOPPING=1");
+  if (end == EventLoop::End::signal) wind_down(*connection, loop, service);
   return end == EventLoop::End::disconnected ? 1 : 0;
 }
 
@@ -71,6 +87,8 @@ int run(const Options& options) {
 }  // namespace devid
 
 int main(int argc, char** argv) {
+  // The TSS would write to standard error by itself; what it has to say is in our errors. Before there are threads.
+  ::setenv("TSS2_LOG", "all+NONE", 0);
   devid::Options options;
   CLI::App app("devidd keeps the device's cryptographic identity in hardware. It is started by D-Bus; see devidd(8).");
   app.set_version_flag("--version", std::string("devidd ") + devid::version);

@@ -62,6 +62,12 @@ void EventLoop::post(Task task) {
   [[maybe_unused]] const ssize_t written = ::write(wake_fd_, &one, sizeof one);  // full is as good: it wakes
 }
 
+void EventLoop::discard_posted() {
+  std::vector<Task> tasks;  // destroyed without the lock: a task may own anything
+  const std::lock_guard lock(mutex_);
+  tasks.swap(posted_);
+}
+
 bool EventLoop::run_posted() {
   std::uint64_t count = 0;
   [[maybe_unused]] const ssize_t got = ::read(wake_fd_, &count, sizeof count);

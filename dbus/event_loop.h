@@ -27,6 +27,9 @@ class EventLoop {
   /// Lets `task` run on the loop's thread, after what was posted before. From any thread, at any time.
   void post(Task task);
 
+  /// Drops what was posted and has not run. On the loop's thread, once nobody posts any more.
+  void discard_posted();
+
   /// Makes run() return after the current task. On the loop's thread.
   void quit() { quit_ = true; }
 

@@ -7,8 +7,8 @@
 #define SD_JOURNAL_SUPPRESS_LOCATION
 #include <systemd/sd-journal.h>
 
-#include <cstdio>
 #include <cstdlib>
+#include <iostream>
 
 #include "base/error.h"
 
@@ -43,14 +43,15 @@ Entry& Entry::field(std::string_view name, std::string_view value) {
 
 void Entry::write() const {
   if (!stderr_is_journal()) {
-    std::fprintf(stderr, "devidd: %s\n", message_.c_str());
+    std::cerr << "devidd: " + message_ + "\n";
     return;
   }
   std::vector<iovec> parts;
   parts.reserve(fields_.size());
-  for (const auto& text : fields_)
-    parts.push_back({const_cast<char*>(text.data()),
-                     text.size()});  // NOLINT(cppcoreguidelines-pro-type-const-cast): sd_journal_sendv only reads
+  for (const auto& text : fields_) {
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): sd_journal_sendv only reads
+    parts.push_back({.iov_base = const_cast<char*>(text.data()), .iov_len = text.size()});
+  }
   sd_journal_sendv(parts.data(), static_cast<int>(parts.size()));
 }
 

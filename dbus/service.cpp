@@ -45,6 +45,12 @@ std::unique_ptr<Agent> Service::adopt(std::unique_ptr<Agent> agent) {
 }
 
 Service::~Service() {
+  cancel_jobs();
+  worker_.stop();
+  loop_.discard_posted();  // it refers to this, and to replies on a connection that ends before the loop does
+}
+
+void Service::cancel_jobs() {
   for (const auto& [number, job] : jobs_) job->control()->cancelled = true;
 }
 
@@ -73,6 +79,12 @@ void Service::submit(Worker::Task task) {
 
 Result<sdbus::ObjectPath> Service::start_job(const identity::Status& status, JobKind kind, JobOptions options) {
   if (const JobObject* running = job_of(status.name); running != nullptr) return running->path();
+  if (refusing_) {
+    return fail({.code = Errc::cancelled,
+                 .retry = Retry::later,
+                 .what = "devidd is just leaving",
+                 .hint = "call again: the bus starts the next one"});
+  }
   if (status.outlook) {
     auto allowed = identity::check_allowed(status.name, status.outlook->situation, kind, options, clock_.now());
     if (!allowed) return fail(std::move(allowed.error()));
@@ -102,8 +114,16 @@ void Service::refresh() {
   });
 }
 
-std::vector<sdbus::ObjectPath> Service::run_due() {
-  refresh();  // what is shown depends on the time, and somebody who asks every minute keeps devidd from leaving
+Result<std::vector<sdbus::ObjectPath>> Service::run_due() {
+  // What is shown depends on the time, and a wrong profile may have been mended: somebody who asks every minute keeps
+  // devidd from leaving, so it does not look again by starting again.
+  const bool misconfigured =
+      std::ranges::any_of(identities_, [](const auto& entry) { return !entry.second->status().outlook; });
+  if (misconfigured) {
+    reload([](const Result<>&) {});
+  } else {
+    refresh();
+  }
   const Time now = clock_.now();
   std::vector<sdbus::ObjectPath> started;
   for (const auto& [name, object] : identities_) {
@@ -111,7 +131,9 @@ std::vector<sdbus::ObjectPath> Service::run_due() {
     if (!status.outlook) continue;
     const auto step = identity::next_step(status.outlook->situation, status.outlook->profile, now);
     if (std::holds_alternative<identity::Wait>(step)) continue;
-    if (auto job = start_job(status, identity::kind_of(step), {})) started.push_back(*job);
+    auto job = start_job(status, identity::kind_of(step), {});
+    if (!job && job.error().code == Errc::cancelled) return fail(std::move(job.error()));
+    if (job) started.push_back(*std::move(job));
   }
   return started;
 }

@@ -26,8 +26,15 @@ class Service {
   Service& operator=(const Service&) = delete;
   Service(Service&&) = delete;
   Service& operator=(Service&&) = delete;
-  /// Asks running jobs to stop and waits for the worker.
+  /// Asks running jobs to stop, and waits for the worker.
   ~Service();
+
+  /// From now on no job is started; a call that wants one is answered with Errc::cancelled, and may come again at once,
+  /// to the next devidd.
+  void refuse_jobs() { refusing_ = true; }
+  void accept_jobs() { refusing_ = false; }
+  /// Asks running jobs to stop where it does no harm. at_rest() tells when they have.
+  void cancel_jobs();
 
   Result<sdbus::ObjectPath> find_identity(const std::string& name) const;
 
@@ -35,7 +42,7 @@ class Service {
   Result<sdbus::ObjectPath> start_job(const identity::Status& status, JobKind kind, JobOptions options);
 
   /// Starts what identity::next_step says is due.
-  std::vector<sdbus::ObjectPath> run_due();
+  Result<std::vector<sdbus::ObjectPath>> run_due();
 
   /// Reads the configuration again on the worker, then calls `done` on this thread.
   void reload(std::function<void(const Result<>&)> done);
@@ -65,6 +72,7 @@ class Service {
   std::map<std::string, std::unique_ptr<IdentityObject>, std::less<>> identities_;
   std::map<std::uint64_t, std::unique_ptr<JobObject>> jobs_;
   std::uint64_t last_job_ = 0;
+  bool refusing_ = false;
   unsigned tasks_ = 0;  ///< given to the worker and not come back
   Worker worker_;       // last: its thread ends first
 };

@@ -9,9 +9,9 @@ namespace devid {
 Worker::Worker(std::unique_ptr<Agent> agent)
     : agent_(std::move(agent)), thread_([this](const std::stop_token& stop) { work(stop); }) {}
 
-Worker::~Worker() {
+void Worker::stop() {
   thread_.request_stop();
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
 }
 
 void Worker::submit(Task task) {

@@ -21,10 +21,12 @@ class Worker {
   Worker& operator=(const Worker&) = delete;
   Worker(Worker&&) = delete;
   Worker& operator=(Worker&&) = delete;
-  /// Drops what has not begun, waits for the task that runs, and takes the agent down on its own thread.
-  ~Worker();
+  ~Worker() { stop(); }
 
   void submit(Task task);
+
+  /// Drops what has not begun, waits for the task that runs, and takes the agent down on its own thread.
+  void stop();
 
  private:
   void work(const std::stop_token& stop);

@@ -43,6 +43,18 @@ std::unique_ptr<sdbus::IProxy> Client::proxy(const std::string& path) {
   return sdbus::createProxy(*connection_, wire::bus_name, path);
 }
 
+Result<std::string> Client::owner() {
+  return attempt([this] {
+    std::string name;
+    sdbus::createProxy(*connection_, "org.freedesktop.DBus", "/org/freedesktop/DBus")
+        ->callMethod("GetNameOwner")
+        .onInterface("org.freedesktop.DBus")
+        .withArguments(std::string(wire::bus_name))
+        .storeResultsTo(name);
+    return name;
+  });
+}
+
 Result<std::vector<Properties>> Client::identities() {
   using Interfaces = std::map<std::string, Properties>;
   return attempt([this] {

@@ -23,6 +23,8 @@ class Client {
 
   [[nodiscard]] sdbus::IConnection& connection() { return *connection_; }
 
+  /// The unique name of the devidd that runs now. Starts none.
+  Result<std::string> owner();
   /// All identities, ordered by name.
   Result<std::vector<Properties>> identities();
   /// One identity. Error: no_such_identity.

@@ -47,7 +47,8 @@ void print_outcome(Client& client, const std::string& name, const JobOutcome& ou
   } else if (outcome.result == "pending") {
     const auto identity = client.identity(name);
     std::cout << name << ": the CA needs time; next attempt "
-              << (identity ? moment(number(*identity, "NextAttempt")) : std::string("later")) << '\n' << std::flush;
+              << (identity ? moment(number(*identity, "NextAttempt")) : std::string("later")) << '\n'
+              << std::flush;
   } else {
     Error error = wire::from_dbus(sdbus::Error(std::string(wire::error_prefix) + outcome.code, outcome.text));
     error.what = name + ": " + error.what;
@@ -69,7 +70,8 @@ Exit follow(Client& client, Format format, const std::string& nothing,
   JobWatch watch(client, [&names, format](const std::string& identity, const std::string& phase) {
     if (format == Format::text) std::cout << names.of(identity) << ": " << phase << '\n' << std::flush;
   });
-  const auto jobs = start();
+  auto jobs = start();
+  if (!jobs && jobs.error().code == Errc::cancelled) jobs = start();  // that devidd was leaving: the next one takes it
   if (!jobs) return complain(jobs.error());
   if (jobs->empty() && format == Format::text) std::cout << nothing << "\n";
   const auto outcomes = watch.wait_for(*jobs);

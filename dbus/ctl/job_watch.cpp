@@ -48,7 +48,8 @@ JobWatch::JobWatch(Client& client, OnPhase on_phase) : client_(client), on_phase
         std::string old_owner;
         std::string new_owner;
         message >> name >> old_owner >> new_owner;
-        if (old_owner.empty() || waiting_.empty()) return;
+        // An earlier devidd, that had nothing to do, may have left just before the jobs were started.
+        if (old_owner.empty() || old_owner != owner_) return;
         lost_ = true;
         loop_.quit();
       }));
@@ -74,7 +75,12 @@ void JobWatch::stop_if_all_ended() {
 Result<std::vector<JobOutcome>> JobWatch::wait_for(const std::vector<sdbus::ObjectPath>& jobs) {
   waiting_ = {jobs.begin(), jobs.end()};
   if (waiting_.empty()) return {};
-  const auto end = loop_.run(client_.connection());
+  if (auto owner = client_.owner()) {
+    owner_ = *std::move(owner);
+  } else {
+    lost_ = true;
+  }
+  const auto end = lost_ ? EventLoop::End::disconnected : loop_.run(client_.connection());
   if (lost_ || end == EventLoop::End::disconnected) {
     return fail({.code = Errc::internal,
                  .retry = Retry::later,

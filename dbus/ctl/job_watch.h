@@ -27,7 +27,8 @@ class JobWatch {
   using OnPhase = std::function<void(const std::string& identity, const std::string& phase)>;
   JobWatch(Client& client, OnPhase on_phase);
 
-  /// Waits until all these jobs have ended. Error: internal if devidd goes away, cancelled if a signal ends the watch.
+  /// Waits until all these jobs, which were just started, have ended. Error: internal if devidd goes away, cancelled if
+  /// a signal ends the watch.
   Result<std::vector<JobOutcome>> wait_for(const std::vector<sdbus::ObjectPath>& jobs);
 
  private:
@@ -39,6 +40,7 @@ class JobWatch {
   EventLoop loop_;
   std::set<std::string> waiting_;
   std::map<std::string, JobOutcome> seen_;  ///< by the job's path; `result` is empty until it has ended
+  std::string owner_;                       ///< the connection that runs the jobs
   bool lost_ = false;
   std::vector<sdbus::Slot> matches_;
 };

@@ -16,7 +16,8 @@ std::string span(std::int64_t seconds) {
     std::int64_t length;
     const char* name;
   };
-  constexpr std::array units{Unit{std::int64_t{365} * 86400, "years"}, Unit{86400, "days"}, Unit{3600, "hours"}, Unit{60, "minutes"}};
+  constexpr std::array units{Unit{std::int64_t{365} * 86400, "years"}, Unit{86400, "days"}, Unit{3600, "hours"},
+                             Unit{60, "minutes"}};
   for (const auto& unit : units)
     if (seconds >= 2 * unit.length) return fmt::format("{} {}", seconds / unit.length, unit.name);
   return fmt::format("{} seconds", seconds);

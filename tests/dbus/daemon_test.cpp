@@ -224,6 +224,35 @@ TEST(ADaemonThatNobodyNeeds, LeavesAndComesBackWhenItIsCalled) {
   EXPECT_NE(device.bus().owner(), first);
 }
 
+TEST(ADaemonThatIsJustLeaving, LosesNoCallOfDevidctl) {
+  Device device({.idle_timeout = 1});
+  ASSERT_EQ(device.ctl({"enroll", "gateway"}).status, 0);
+  for (int i = 0; i < 8; ++i) {  // around the second at which it leaves
+    std::this_thread::sleep_for(940ms + i * 15ms);
+    const auto renewed = device.ctl({"renew", "gateway"});
+    EXPECT_EQ(renewed.status, 0) << i << ": " << renewed.errors;
+  }
+  EXPECT_EQ(device.status()["generation"], 9);
+}
+
+TEST_F(ADaemon, StopsAtASignalInTheMiddleOfAJobAndLeavesEverythingRight) {
+  ASSERT_EQ(device_.ctl({"enroll", "gateway"}).status, 0);
+  device_.tap().delay(100ms);
+  BusClient client(device_.bus());
+  client.start("Renew");
+  auto reloads = client.proxy("/org/devid1");
+  for (int i = 0; i < 20; ++i)  // replies that nobody waits for, some of them on their way when the signal comes
+    reloads->callMethodAsync("Reload").onInterface("org.devid1.Manager").uponReplyInvoke([](const sdbus::Error*) {});
+  ASSERT_TRUE(wait_until([&] { return device_.tap().seen().commands.size() > 12; }));
+  const auto begin = Steady::now();
+  ASSERT_TRUE(device_.bus().kill_owner(SIGTERM));
+  EXPECT_LT(Steady::now() - begin, 8s);
+  device_.tap().heal();
+  EXPECT_EQ(flaw_of_current(device_.current(), device_.operator_root()), "");
+  EXPECT_EQ(device_.bus().log().find("AddressSanitizer"), std::string::npos) << device_.bus().log();
+  EXPECT_EQ(device_.ctl({"renew", "gateway"}).status, 0);
+}
+
 TEST(ADaemonThatIsKilledInTheMiddleOfAJob, IsReportedByDevidctlAndGoesOnWithTheNextCall) {
   Device device;
   device.tap().delay(100ms);
