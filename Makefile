@@ -15,6 +15,7 @@ demo: build ## watch a device enroll and renew: simulated TPM, real EST server, 
 	@tests/demo/demo $(BUILD)
 
 test: build ## runs every test there is
+	@test "$$(id -u)" = 0 || sudo -v # one test asks devidd as another user
 	@ctest --test-dir $(BUILD) --output-on-failure --no-tests=error --parallel $(JOBS)
 
 build: dependencies ## builds everything into build/dev
