@@ -3,6 +3,7 @@
 #include <array>
 #include <utility>
 
+#include "agent/identity/profile.h"
 #include "agent/identity/stored_file.h"
 #include "base/file.h"
 
@@ -38,12 +39,27 @@ Result<std::vector<pki::Certificate>> read_pem(const fs::path& path) {
   return parse(path, *pem);
 }
 
-Result<Provenance> read_provenance(const fs::path& path) {
-  auto text = read(path);
-  if (!text) return fail(std::move(text.error()));
-  auto provenance = parse_provenance(*text);
-  if (!provenance) return fail(corrupt(path, provenance.error().reason));
-  return provenance;
+/// What can be said of a key without its record. Only a token that keeps a TSS2 PEM is known by that.
+Provenance provenance_of(const pki::Certificate& leaf, PublicKey key, std::string_view token_key_pem) {
+  const bool in_tpm = token_key_pem.find("-----BEGIN TSS2 PRIVATE KEY-----") != std::string_view::npos;
+  return {.token = Profile().token,
+          .key_protection = in_tpm ? "tpm2" : "unknown",
+          .public_key = std::move(key),
+          .created = leaf.not_before()};
+}
+
+/// What meta.json says. A key and its certificate work without it, so nothing that is wrong with it, or that a newer
+/// devid has put into it, makes a generation unusable; only what it says of another key does.
+Result<Provenance> read_provenance(const fs::path& directory, const pki::Certificate& leaf,
+                                   std::string_view token_key_pem) {
+  auto key = leaf.public_key();
+  if (!key) return fail(while_doing("use " + (directory / leaf_file).string(), std::move(key.error())));
+  const auto text = read(directory / provenance_file);
+  auto recorded = text ? parse_provenance(*text) : Result<Provenance>(fail(text.error()));
+  if (!recorded) return provenance_of(leaf, std::move(*key), token_key_pem);
+  if (*key != recorded->public_key)
+    return fail(corrupt(directory / leaf_file, "it is not for the key of this generation"));
+  return recorded;
 }
 
 }  // namespace
@@ -85,11 +101,8 @@ Result<Generation> read_generation(const fs::path& directory) {
   if (!full_chain) return fail(std::move(full_chain.error()));
   if (*full_chain != pki::to_pem(*leaf) + pki::to_pem(*chain))
     return fail(corrupt(directory / full_chain_file, "it is not the certificate and the chain that are beside it"));
-  auto provenance = read_provenance(directory / provenance_file);
+  auto provenance = read_provenance(directory, leaf->front(), *key);
   if (!provenance) return fail(std::move(provenance.error()));
-  const auto public_key = leaf->front().public_key();
-  if (!public_key || *public_key != provenance->public_key)
-    return fail(corrupt(directory / leaf_file, "it is not for the key of this generation"));
   return Generation{.token_key_pem = std::move(*key),
                     .leaf = std::move(leaf->front()),
                     .chain = std::move(*chain),

@@ -26,7 +26,9 @@ struct Generation {
 Result<> write_generation(const std::filesystem::path& directory, const Generation& generation);
 
 /// Reads what write_generation wrote: every file is there, bounded and well formed, and key, certificate and
-/// certificate-chain.pem are of one kind. The number is left 0. Errors: state_corrupt, storage_failed.
+/// certificate-chain.pem are of one kind. Only meta.json need not be: where it cannot be read, it is replaced by what
+/// the certificate and the key say: the default token, the start of validity as the time, no server, and enroll. The
+/// number is left 0. Errors: state_corrupt, storage_failed, token_unsupported (a newer devid's kind of key).
 Result<Generation> read_generation(const std::filesystem::path& directory);
 
 }  // namespace devid::identity

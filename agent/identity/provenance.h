@@ -24,7 +24,8 @@ struct Provenance {
 /// The JSON text of meta.json, version 1. The public key is PEM in it, the time seconds since the epoch.
 std::string to_json(const Provenance& provenance);
 
-/// The other way. Error: state_corrupt, for anything that to_json would not have written, another version included.
+/// The other way. What a newer devid adds is passed over, so that one that was rolled back reads it too: any version
+/// from 1 on will do that has the members of version 1. Error: state_corrupt.
 Result<Provenance> parse_provenance(std::string_view json);
 
 }  // namespace devid::identity

@@ -82,7 +82,8 @@ Error corrupt(std::string reason) {
   return {.code = Errc::state_corrupt,
           .retry = Retry::later,
           .what = "cannot use the recorded state",
-          .reason = std::move(reason)};
+          .reason = std::move(reason),
+          .hint = "nothing to do: only the count of attempts and the time of the next one are lost"};
 }
 
 Result<Error> parse_error(const Json& json) {

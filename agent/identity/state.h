@@ -27,7 +27,9 @@ struct Record {
 /// The JSON text of state.json, version 1: times are seconds since the epoch, what is not there is left out.
 std::string to_json(const Record& record);
 
-/// The other way. Error: state_corrupt, for anything that to_json would not have written, a newer version included.
+/// The other way. Unknown members are passed over. Error: state_corrupt, also for a newer version: then the attempts
+/// are counted anew and the next one is not put off, and nothing else is lost, as the generations and the request are
+/// elsewhere.
 Result<Record> parse_record(std::string_view text);
 
 /// Reads a state.json. None if there is no such file. Errors: storage_failed, state_corrupt (also for what cannot be

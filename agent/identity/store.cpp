@@ -155,6 +155,8 @@ class Cleaning {
     const bool stays = named && named->value_or(0) == *chosen;
     if (!stays)
       if (auto pointed = point_to(*chosen); !pointed) return pointed;
+    // Where there was no `current`, the first generation was written and the power failed before it was named.
+    done_.fell_back = !stays && (!named || named->has_value());
     if (newest > *chosen) contents_.generations.insert(newest);
     for (const std::uint64_t number : contents_.generations) {
       if (number <= *chosen) continue;
@@ -165,7 +167,6 @@ class Cleaning {
   }
 
   Result<> point_to(std::uint64_t number) {
-    done_.fell_back = true;
     const fs::path link = directory_ / current_link;
     std::error_code ignored;
     const bool in_the_way = is_there(link) && !fs::is_symlink(fs::symlink_status(link, ignored));

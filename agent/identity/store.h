@@ -21,7 +21,7 @@ struct AbandonedKey {
 /// What Store::clean_up did.
 struct CleanUp {
   std::vector<AbandonedKey> abandoned_keys;
-  bool fell_back = false;  ///< `current` was unusable and names the newest complete older generation now
+  bool fell_back = false;  ///< `current` was unusable, and names the newest complete older generation now, or is gone
 };
 
 /// The generations of one identity, and the request that may become the next one, below one directory:
@@ -39,7 +39,7 @@ class Store {
   static Result<Store> open(std::filesystem::path directory);
 
   /// The generation that `current` names, read and checked; none if there is no `current`.
-  /// Errors: state_corrupt (clean_up may help), storage_failed.
+  /// Errors: state_corrupt (clean_up may help), storage_failed, token_unsupported (a newer devid's kind of key).
   [[nodiscard]] Result<std::optional<Generation>> current() const;
 
   /// Writes the next generation and makes it current; returns its number. `generation.number` is ignored. What it takes
@@ -58,7 +58,8 @@ class Store {
   /// Puts right what a run that was cut short, or a damaged disk, left: removes what was not finished, a generation
   /// that never became current, and a request that cannot be read or whose key is in a generation already; falls back
   /// from an unusable `current` to the newest complete generation before it. A generation that was current and is
-  /// unusable now stays there for whoever looks into it, as N.damaged. Error: storage_failed.
+  /// unusable now stays there for whoever looks into it, as N.damaged. One that a newer devid wrote is not damaged.
+  /// Errors: storage_failed; token_unsupported, with `current` as it was.
   Result<CleanUp> clean_up();
 
   /// "DIRECTORY/current": its files are what other services are pointed to.

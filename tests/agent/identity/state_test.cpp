@@ -128,6 +128,7 @@ TEST_P(ARecordThatWeDidNotWrite, IsRefusedWithAReason) {
   EXPECT_EQ(read.error().code, Errc::state_corrupt);
   EXPECT_EQ(read.error().retry, Retry::later);
   EXPECT_EQ(read.error().reason, GetParam().reason);
+  EXPECT_THAT(read.error().hint, HasSubstr("nothing to do"));
 }
 
 const std::string not_json = "it is not JSON, or is cut short";
