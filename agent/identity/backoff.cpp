@@ -7,7 +7,7 @@ namespace devid::identity {
 namespace {
 
 /// Nobody's advice silences devid for longer.
-constexpr Seconds longest_advice = std::chrono::days(30);
+constexpr Seconds longest_advice = std::chrono::days(1);
 
 Seconds uniform(Seconds least, Seconds most, const Random& random) {
   const double share = std::clamp(random(), 0.0, 1.0);
@@ -34,5 +34,7 @@ Seconds wait_after_failure(const Error& error, std::uint32_t failures, const Ret
 Seconds wait_while_pending(Seconds retry_after, std::uint32_t polls, const RetryPolicy& policy, const Random& random) {
   return retry_after > Seconds(0) ? std::min(retry_after, longest_advice) : backoff(polls, policy, random);
 }
+
+Seconds longest_wait(const RetryPolicy& policy) { return std::max(policy.maximum, longest_advice); }
 
 }  // namespace devid::identity

@@ -17,11 +17,14 @@ Seconds backoff(std::uint32_t failures, const RetryPolicy& policy, const Random&
 
 /// How long to wait after this failure, the given number in a row. What somebody has to put right is looked at again
 /// after the longest waits, [maximum/2, maximum], however few the failures. Never sooner than error.retry_after, of
-/// which at most 30 days count.
+/// which at most a day counts.
 Seconds wait_after_failure(const Error& error, std::uint32_t failures, const RetryPolicy& policy, const Random& random);
 
-/// How long to wait before a pending request is presented again: what the server said, at most 30 days, or the
+/// How long to wait before a pending request is presented again: what the server said, at most a day, or the
 /// back-off if it said nothing (0).
 Seconds wait_while_pending(Seconds retry_after, std::uint32_t polls, const RetryPolicy& policy, const Random& random);
+
+/// No wait that comes of the above is longer.
+Seconds longest_wait(const RetryPolicy& policy);
 
 }  // namespace devid::identity

@@ -4,16 +4,14 @@
 
 #include <algorithm>
 
+#include "agent/identity/backoff.h"
+
 namespace devid::identity {
 namespace {
 
 bool is_alive(const Situation& situation, Time now) {
   return situation.credential && now <= situation.credential->not_after;
 }
-
-/// An attempt that lies in the future means that the clock was turned back: what was reckoned from it, maybe years
-/// ahead, does not count.
-bool clock_was_turned_back(const Record& record, Time now) { return record.last_attempt && *record.last_attempt > now; }
 
 /// When the certificate of `current` is to be renewed. A CA may issue certificates whose renewal time is over already;
 /// these are renewed after half of what is left, or devid would renew without end.
@@ -25,11 +23,24 @@ RenewalTime renewal_of_current(const Validity& credential, const Record& record,
   return renewal;
 }
 
+/// The longest that devid stays idle after an attempt at `last`, whatever was recorded: the clock may have been wrong
+/// then. A credential that works is worth more than the server's advice: of its time no more than half is waited away,
+/// and so over and over until the shortest wait of the profile.
+Time latest_attempt(const Situation& situation, const RetryPolicy& retry, Time last) {
+  const Time latest = last + longest_wait(retry);
+  if (!situation.credential || last > situation.credential->not_after) return latest;
+  return std::min(latest, last + std::max(retry.minimum, (situation.credential->not_after - last) / 2));
+}
+
 Time due_time(const Situation& situation, const Profile& profile, Time now) {
   const Time at_once = std::min(situation.known_since, now);
   const Record& record = situation.record;
-  if (record.attempts > 0 || situation.request)
-    return clock_was_turned_back(record, now) ? at_once : record.next_attempt.value_or(at_once);
+  if (record.attempts > 0 || situation.request) {
+    // An attempt that lies in the future means that the clock was turned back: what was reckoned from it does not
+    // count.
+    if (!record.last_attempt || *record.last_attempt > now || !record.next_attempt) return at_once;
+    return std::min(*record.next_attempt, latest_attempt(situation, profile.retry, *record.last_attempt));
+  }
   return situation.credential ? renewal_of_current(*situation.credential, record, profile).at : at_once;
 }
 

@@ -49,7 +49,7 @@ TEST(TheWaitAfterAFailure, IsNeverShorterThanTheServersAdvice) {
 
 TEST(TheWaitAfterAFailure, IsNotMadeEndlessByAdvice) {
   const Error error{.code = Errc::server_unavailable, .retry = Retry::later, .retry_after = Seconds::max()};
-  EXPECT_EQ(wait_after_failure(error, 1, policy, lowest), days(30));
+  EXPECT_EQ(wait_after_failure(error, 1, policy, lowest), days(1));
 }
 
 TEST(TheWaitAfterAFailure, IsLongFromTheFirstWhereAnOperatorIsNeeded) {
@@ -62,11 +62,16 @@ TEST(TheWaitAfterAFailure, IsLongFromTheFirstWhereAnOperatorIsNeeded) {
 
 TEST(TheWaitOfAPendingRequest, IsWhatTheServerSaid) {
   EXPECT_EQ(wait_while_pending(Seconds(7), 1, policy, highest), Seconds(7));
-  EXPECT_EQ(wait_while_pending(days(400), 1, policy, highest), days(30));
+  EXPECT_EQ(wait_while_pending(days(400), 1, policy, highest), days(1));
 }
 
 TEST(TheWaitOfAPendingRequest, IsTheBackOffWhereTheServerSaidNothing) {
   EXPECT_EQ(wait_while_pending(Seconds(0), 3, policy, highest), minutes(8));
+}
+
+TEST(TheLongestWait, IsADayUnlessTheProfileWantsLonger) {
+  EXPECT_EQ(longest_wait(policy), days(1));
+  EXPECT_EQ(longest_wait({.minimum = minutes(1), .maximum = days(7)}), days(7));
 }
 
 }  // namespace

@@ -136,6 +136,71 @@ INSTANTIATE_TEST_SUITE_P(
             "00:01:00 UTC"}),
     [](const auto& param) { return param.param.name; });
 
+// Of a certificate for a day, as step-ca issues it: renewed after 16 h, 8 h are left then.
+constexpr Validity one_day{.not_before = january, .not_after = january + hours(24)};
+constexpr Time sixteen = january + hours(16);
+constexpr RetryPolicy retry{.minimum = minutes(1), .maximum = hours(6)};
+
+struct Deadline {
+  const char* name;
+  Situation situation;
+  Time now;
+  Time due;
+  RetryPolicy policy = retry;
+};
+
+void PrintTo(const Deadline& row, std::ostream* out) { *out << row.name; }
+
+class AWait : public testing::TestWithParam<Deadline> {};
+
+TEST_P(AWait, EndsThen) {
+  const Deadline& row = GetParam();
+  const Profile profile{.retry = row.policy};
+  EXPECT_EQ(assess(row.situation, profile, row.now).next_attempt, row.due);
+  EXPECT_EQ(std::holds_alternative<Wait>(next_step(row.situation, profile, row.now)), row.now < row.due);
+  EXPECT_FALSE(std::holds_alternative<Wait>(next_step(row.situation, profile, row.due)));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Each, AWait,
+    testing::Values(
+        Deadline{"ShortEnoughIsAsRecorded", situation(one_day, failed(sixteen, sixteen + hours(4))), sixteen,
+                 sixteen + hours(4)},
+        Deadline{"OfAMonthAfterAFailureLeavesHalfOfTheCredentialsTime",
+                 situation(one_day, failed(sixteen, sixteen + days(30))), sixteen, sixteen + hours(4)},
+        Deadline{"OfAMonthForAPendingRenewalLeavesHalfOfTheCredentialsTime",
+                 situation(one_day, accepted(sixteen, sixteen + days(30)), JobKind::renew), sixteen,
+                 sixteen + hours(4)},
+        Deadline{"ForTheOperatorLeavesHalfOfTheCredentialsTime",
+                 situation(one_day, failed(sixteen + hours(4), sixteen + hours(10), Retry::after_operator)),
+                 sixteen + hours(4), sixteen + hours(6)},
+        Deadline{"IsNotShorterThanTheMinimum",
+                 situation(one_day, failed(january + hours(24) - minutes(3), january + hours(30))),
+                 january + hours(24) - minutes(3),
+                 january + hours(24) - minutes(1),
+                 {minutes(2), hours(6)}},
+        Deadline{"GoesPastTheExpiryByTheMinimumAtMost",
+                 situation(one_day, failed(january + hours(24) - Seconds(10), january + hours(30))),
+                 january + hours(24) - Seconds(10), january + hours(24) + Seconds(50)},
+        Deadline{"EndsLongBeforeADeviceThatWasOffComesBack",
+                 situation(one_day, failed(sixteen, sixteen + days(30)), JobKind::renew), january + days(3),
+                 sixteen + hours(4)},
+        Deadline{"AfterTheExpiryIsADayAtMost", situation(one_day, failed(january + days(2), january + days(32))),
+                 january + days(2), january + days(3)},
+        Deadline{"WithoutACredentialIsADayAtMost", situation({}, failed(noon, noon + years(70))), noon, noon + days(1)},
+        Deadline{"ForAPendingEnrollmentIsADayAtMost", situation({}, accepted(noon, noon + years(70)), JobKind::enroll),
+                 noon, noon + days(1)},
+        Deadline{"IsAsLongAsTheProfileWants",
+                 situation({}, failed(noon, noon + days(6))),
+                 noon,
+                 noon + days(6),
+                 {minutes(1), days(7)}},
+        Deadline{"OfALongCredentialIsADayAtMost", situation(ninety_days, failed(renewal, renewal + years(70))), renewal,
+                 renewal + days(1)},
+        Deadline{"ThatNobodyRecordedIsOver", situation(ninety_days, {.attempts = 1, .last_attempt = renewal}), renewal,
+                 started}),
+    [](const auto& param) { return param.param.name; });
+
 TEST(AnIdentityWithAJob, IsEnrollingOrRenewing) {
   Situation busy = situation({});
   busy.running = JobKind::enroll;
