@@ -84,7 +84,14 @@ void Identity::read_recorded() {
     record_ = std::move(*recorded);
   }
   // Otherwise there is none, or it is of before a generation that was installed just when devidd was killed.
-  if (!request_) record_.pending_since.reset();
+  drop_what_was_of_a_request();
+}
+
+/// What was recorded of a request that is no more.
+void Identity::drop_what_was_of_a_request() {
+  if (request_) return;
+  record_.pending_since.reset();
+  record_.unanswered = 0;
 }
 
 Situation Identity::situation() const {
@@ -159,7 +166,8 @@ Result<Rotation> Identity::attempt(JobKind kind, JobOptions options, const Surro
                              .store = *store_,
                              .clock = surroundings.clock,
                              .observer = observer,
-                             .abandoned_keys = abandoned_keys_});
+                             .abandoned_keys = abandoned_keys_,
+                             .unanswered = record_.unanswered});
   running_.reset();
   return rotation;
 }
@@ -176,7 +184,6 @@ void Identity::settle_failure(const Error& error, const Record& before, const Su
     record_.next_attempt =
         surroundings.clock.now() + wait_after_failure(error, record_.attempts, profile_->retry, surroundings.random);
   }
-  if (!request_) record_.pending_since.reset();
 }
 
 void Identity::settle(const Result<Rotation>& rotation, const Record& before, const Surroundings& surroundings) {
@@ -187,6 +194,7 @@ void Identity::settle(const Result<Rotation>& rotation, const Record& before, co
     const Time now = surroundings.clock.now();
     record_.attempts = 0;
     record_.last_error.reset();
+    record_.unanswered = 0;
     record_.polls = before.pending_since ? before.polls + 1 : 1;
     record_.pending_since = before.pending_since.value_or(now);
     record_.next_attempt =
@@ -196,6 +204,7 @@ void Identity::settle(const Result<Rotation>& rotation, const Record& before, co
     record_ = record_of_generation();
     record_.last_attempt = began;
   }
+  drop_what_was_of_a_request();
   // What cannot be written is still known until devidd ends; and if the record on disk is too old then, it is dropped.
   if (auto written = write_record(directory_ / "state.json", record_); !written && !record_.last_error)
     record_.last_error = escaped(std::move(written.error()));

@@ -47,6 +47,7 @@ class Identity {
   Result<> read_disk();
   Result<> read_store();
   void read_recorded();
+  void drop_what_was_of_a_request();
   void destroy_abandoned_keys(const Tokens& tokens);
   Result<Rotation> attempt(JobKind kind, JobOptions options, const Surroundings& surroundings, JobObserver& observer);
   Result<Rotation> carry_out(JobKind kind, JobOptions options, const Workplace& place);

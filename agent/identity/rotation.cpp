@@ -12,6 +12,10 @@
 namespace devid::identity {
 namespace {
 
+/// So often in a row a request is presented while the server, that has answered what came before it, gives no usable
+/// answer: then it may be the request itself. Over the waits between them these are hours.
+constexpr std::uint32_t most_unanswered = 10;
+
 /// Tells the observer where the job is; a job can stop there without harm.
 Result<> enter(const Workplace& place, Phase phase) {
   if (place.observer.cancelled())
@@ -177,9 +181,9 @@ Result<FreshRequest> make_request(const Workplace& place, const Job& job) {
   return fail(std::move(saved.error()));
 }
 
-/// Verifies what the CA returned, and makes it current.
+/// Verifies what the CA returned, and makes it current. No more cancelling: the CA may not issue a second time.
 Result<Rotation> take(const Workplace& place, const Job& job, const Request& request, const est::Issued& issued) {
-  if (auto entered = enter(place, Phase::verifying); !entered) return fail(std::move(entered.error()));
+  place.observer.entered(Phase::verifying);
   auto accepted = pki::accept(issued.certificates,
                               {.public_key = request.provenance.public_key,
                                .names = job.names,
@@ -195,7 +199,7 @@ Result<Rotation> take(const Workplace& place, const Job& job, const Request& req
   if (!written) return fail({.code = Errc::storage_failed, .retry = Retry::later, .what = "the request has vanished"});
   if (auto proven = prove_possession(*job.token, written->token_key_pem, accepted->leaf); !proven)
     return fail(std::move(proven.error()));
-  if (auto entered = enter(place, Phase::installing); !entered) return fail(std::move(entered.error()));
+  place.observer.entered(Phase::installing);
   Provenance provenance = request.provenance;
   provenance.created = place.clock.now();
   const auto number = place.store.install({.token_key_pem = written->token_key_pem,
@@ -209,17 +213,8 @@ Result<Rotation> take(const Workplace& place, const Job& job, const Request& req
   return Rotated{.generation = *number};
 }
 
-Result<Rotation> present(const Workplace& place, const Job& job, const Request& request) {
-  if (auto entered = enter(place, Phase::requesting); !entered) return fail(std::move(entered.error()));
-  auto enrollment =
-      job.kind == JobKind::renew ? job.session->simple_reenroll(request.csr) : job.session->simple_enroll(request.csr);
-  if (!enrollment) return fail(std::move(enrollment.error()));
-  if (const auto* issued = std::get_if<est::Issued>(&*enrollment)) return take(place, job, request, *issued);
-  place.observer.entered(Phase::pending);
-  return Deferred{.retry_after = std::get<est::Pending>(*enrollment).retry_after};
-}
-
-/// Whether a failure leaves a request, that the CA may have accepted, as good as it was.
+/// Whether a failure leaves a request, that the CA may have accepted, as good as it was. It does not where the CA has
+/// refused the request, or has issued what cannot be used.
 bool leaves_request_alive(Errc code) {
   switch (code) {
     case Errc::config_missing:
@@ -236,10 +231,35 @@ bool leaves_request_alive(Errc code) {
     case Errc::tls_untrusted:
     case Errc::tls_failed:
     case Errc::server_unavailable:
+    case Errc::server_unauthorized:
+    case Errc::server_protocol:
+    case Errc::answer_too_large:
+    case Errc::answer_malformed:
     case Errc::storage_failed:
-    case Errc::cancelled: return true;
+    case Errc::cancelled:
+    case Errc::internal: return true;
     default: return false;
   }
+}
+
+/// Sends the request, and takes what comes.
+Result<Rotation> present(const Workplace& place, const Job& job, const Request& request) {
+  auto enrollment =
+      job.kind == JobKind::renew ? job.session->simple_reenroll(request.csr) : job.session->simple_enroll(request.csr);
+  if (!enrollment) {
+    if (enrollment.error().code != Errc::cancelled) ++place.unanswered;
+    return fail(std::move(enrollment.error()));
+  }
+  if (const auto* issued = std::get_if<est::Issued>(&*enrollment)) return take(place, job, request, *issued);
+  place.observer.entered(Phase::pending);
+  return Deferred{.retry_after = std::get<est::Pending>(*enrollment).retry_after};
+}
+
+/// Drops a request that a failure has made useless. One that cannot be removed is presented again by the next job.
+void drop_if_useless(const Workplace& place, const Request& request, const Result<Rotation>& rotation) {
+  if (rotation) return;
+  if (!leaves_request_alive(rotation.error().code) || place.unanswered >= most_unanswered)
+    static_cast<void>(abandon(place, request));
 }
 
 }  // namespace
@@ -249,18 +269,23 @@ Result<Rotation> rotate(const Workplace& place, JobKind kind) {
   if (!job) return fail(job.error());
   auto fresh = make_request(place, *job);
   if (!fresh) return fail(std::move(fresh.error()));
+  if (auto entered = enter(place, Phase::requesting); !entered) {
+    fresh->key.reset();
+    static_cast<void>(abandon(place, fresh->request));
+    return fail(std::move(entered.error()));
+  }
   auto rotation = present(place, *job, fresh->request);
   fresh->key.reset();
-  // The failure that is told is the first one. A request that cannot be removed is presented again by the next job.
-  if (!rotation) static_cast<void>(abandon(place, fresh->request));
+  drop_if_useless(place, fresh->request, rotation);
   return rotation;
 }
 
 Result<Rotation> resume(const Workplace& place, const Request& request) {
   const auto job = connect(place, request.provenance.method);
   if (!job) return fail(job.error());
+  if (auto entered = enter(place, Phase::requesting); !entered) return fail(std::move(entered.error()));
   auto rotation = present(place, *job, request);
-  if (!rotation && !leaves_request_alive(rotation.error().code)) static_cast<void>(abandon(place, request));
+  drop_if_useless(place, request, rotation);
   return rotation;
 }
 

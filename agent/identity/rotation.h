@@ -28,6 +28,8 @@ struct Workplace {
   const Clock& clock;
   JobObserver& observer;
   std::vector<AbandonedKey>& abandoned_keys;  ///< takes the keys that the token could not destroy now
+  /// How often in a row the request on disk was presented and not answered; counted here.
+  std::uint32_t& unanswered;
 };
 
 /// A new generation is current.
@@ -41,12 +43,14 @@ struct Deferred {
 using Rotation = std::variant<Rotated, Deferred>;
 
 /// Makes a key, has it certified over one EST session, verifies what comes back, proves that the key signs for it, and
-/// makes it current. On any error the current generation stays as it is, and key and request are gone.
+/// makes it current. On any error the current generation stays as it is. Once the request was sent, it stays with its
+/// key for resume(), as there; on an error before that both are gone. It cannot be cancelled after the answer.
 /// Errors: cancelled, and everything that a token, EST, PKI or the file system may say.
 Result<Rotation> rotate(const Workplace& place, JobKind kind);
 
 /// Presents the request that the store keeps again, with the same key, and goes on as rotate() does. The request
-/// stays unless it was granted or refused for good: the CA may still be about to issue for it. Errors as rotate().
+/// stays unless it was granted, refused for good, or presented ten times in a row without a usable answer: the CA may
+/// still be about to issue for it. Errors as rotate().
 Result<Rotation> resume(const Workplace& place, const Request& request);
 
 /// Destroys the key of a request that is of no more use, and forgets the request.

@@ -106,8 +106,11 @@ void put(Json& json, const char* key, std::optional<Time> time) {
 }  // namespace
 
 std::string to_json(const Record& record) {
-  Json json{
-      {"version", version}, {"generation", record.generation}, {"attempts", record.attempts}, {"polls", record.polls}};
+  Json json{{"version", version},
+            {"generation", record.generation},
+            {"attempts", record.attempts},
+            {"polls", record.polls},
+            {"unanswered", record.unanswered}};
   put(json, "last_attempt", record.last_attempt);
   put(json, "last_success", record.last_success);
   put(json, "next_attempt", record.next_attempt);
@@ -128,6 +131,7 @@ Result<Record> parse_record(std::string_view text) {
   Record record{.generation = reader.number("generation", any),
                 .attempts = static_cast<std::uint32_t>(reader.number("attempts", any32)),
                 .polls = static_cast<std::uint32_t>(reader.number("polls", any32)),
+                .unanswered = static_cast<std::uint32_t>(reader.number("unanswered", any32)),
                 .last_attempt = reader.time("last_attempt"),
                 .last_success = reader.time("last_success"),
                 .next_attempt = reader.time("next_attempt"),

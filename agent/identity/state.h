@@ -17,6 +17,7 @@ struct Record {
   std::uint64_t generation = 0;  ///< what `current` was when this was written; another one on disk makes it stale
   std::uint32_t attempts = 0;    ///< failed ones in a row; an attempt counts from its start until it succeeds
   std::uint32_t polls = 0;       ///< how often the pending request was answered with "later"
+  std::uint32_t unanswered = 0;  ///< how often in a row the request on disk was presented without a usable answer
   std::optional<Time> last_attempt;
   std::optional<Time> last_success;
   std::optional<Time> next_attempt;   ///< after a failure, or of a pending request

@@ -202,6 +202,39 @@ TEST_F(APendingRequest, GoesWithItsKeyWhereTheCaRefusesItForGood) {
   EXPECT_NE(posted()[0], posted().back());
 }
 
+TEST_F(APendingRequest, SurvivesAnswersThatAreOfNoUse) {
+  for (const auto* const how : {"status-401", "status-403", "garbage", "oversized", "wrong-type"}) {
+    SCOPED_TRACE(how);
+    server_->misbehave(EstOperation::simpleenroll, misbehaviour(how), 1);
+    EXPECT_FALSE(run(JobKind::enroll));
+    EXPECT_TRUE(has_request());
+  }
+  enroll();
+  EXPECT_EQ(posted().front(), posted().back());
+  EXPECT_EQ(hardware_.count(Operation::create_key), 1U);
+}
+
+TEST_F(APendingRequest, IsDroppedAfterTenUselessAnswersInARow) {
+  server_->misbehave(EstOperation::simpleenroll, misbehaviour("status-401"), 9);
+  for (int i = 0; i < 9; ++i) EXPECT_FALSE(run(JobKind::enroll));
+  // "Later" is an answer.
+  server_->misbehave(EstOperation::simpleenroll, misbehaviour("status-202"), 1);
+  EXPECT_TRUE(run(JobKind::enroll));
+  server_->misbehave(EstOperation::simpleenroll, misbehaviour("status-401"));
+  for (int i = 0; i < 9; ++i) EXPECT_FALSE(run(JobKind::enroll));
+  // What does not reach the CA does not count, nor does a restart.
+  server_->misbehave(EstOperation::cacerts, misbehaviour("status-401"), 1);
+  EXPECT_FALSE(run(JobKind::enroll));
+  load();
+  EXPECT_TRUE(has_request());
+  EXPECT_FALSE(run(JobKind::enroll));
+  EXPECT_FALSE(has_request());
+  EXPECT_EQ(hardware_.made_keys(), 0U);
+  server_->behave();
+  enroll();
+  EXPECT_NE(posted().front(), posted().back());
+}
+
 TEST_F(APendingRequest, IsDroppedByForce) {
   ASSERT_TRUE(run(JobKind::enroll, {.force = true}));
   EXPECT_EQ(hardware_.made_keys(), 1U);

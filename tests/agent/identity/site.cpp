@@ -121,6 +121,15 @@ std::map<std::string, std::string> Site::current_files() const {
   return files;
 }
 
+void Site::drop_request() {
+  if (!has_request()) return;
+  agent_.reset();
+  FakeToken token(hardware_, "tpm");
+  ASSERT_TRUE(token.destroy_key(read_file(directory() / "request/token-key.pem", 10000).value_or("")));
+  fs::remove_all(directory() / "request");
+  load();
+}
+
 std::vector<std::string> Site::posted() const {
   std::vector<std::string> bodies;
   for (const auto& request : server_->requests())

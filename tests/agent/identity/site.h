@@ -81,6 +81,8 @@ class Site : public testing::Test {
   /// Every file below the identity's `current`, by name.
   [[nodiscard]] std::map<std::string, std::string> current_files() const;
   [[nodiscard]] bool has_request() const { return std::filesystem::exists(directory() / "request"); }
+  /// As if the request on disk, and its key, had never been.
+  void drop_request();
   /// The bodies of what was posted.
   [[nodiscard]] std::vector<std::string> posted() const;
   /// The key, the certificate and the names at `current` belong together, and the chain leads to the operator's CA.

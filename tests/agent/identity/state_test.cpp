@@ -20,6 +20,7 @@ Record full_record() {
   return {.generation = 7,
           .attempts = 3,
           .polls = 2,
+          .unanswered = 4,
           .last_attempt = at(1000),
           .last_success = at(500),
           .next_attempt = at(2000),
@@ -45,6 +46,7 @@ TEST_F(TheRecord, SurvivesARestart) {
   EXPECT_EQ(record.generation, 7U);
   EXPECT_EQ(record.attempts, 3U);
   EXPECT_EQ(record.polls, 2U);
+  EXPECT_EQ(record.unanswered, 4U);
   EXPECT_EQ(record.last_attempt, at(1000));
   EXPECT_EQ(record.last_success, at(500));
   EXPECT_EQ(record.next_attempt, at(2000));
@@ -88,6 +90,7 @@ TEST_F(TheRecord, IsWrittenInAFormThatPeopleCanReadAndOthersCannotChange) {
   "generation": 7,
   "attempts": 3,
   "polls": 2,
+  "unanswered": 4,
   "last_attempt": 1000,
   "last_success": 500,
   "next_attempt": 2000,
