@@ -141,6 +141,7 @@ Result<Rotation> Identity::carry_out(JobKind kind, JobOptions options, const Wor
   if (request_) {
     const bool usable = std::holds_alternative<Poll>(step_forward(situation(), place.clock.now())) &&
                         request_->provenance.token == place.profile.token &&
+                        request_->provenance.public_key.algorithm == place.profile.algorithm &&
                         request_->provenance.server == place.profile.server.endpoint.base;
     if (usable && !options.force) return resume(place, *request_);
     if (auto abandoned = abandon(place, *request_); !abandoned) return fail(std::move(abandoned.error()));

@@ -46,9 +46,17 @@ struct Job {
 };
 
 /// The names to ask for. The default for the subject is the serial number that the IDevID has, and that a renewal finds
-/// in the current certificate.
-Result<pki::Names> names_for(const Profile& profile, const pki::Certificate& client) {
+/// in the current certificate. Where the CA chooses the names, a renewal asks for those that it has chosen: they must
+/// not differ (RFC 7030 4.2.2). What devid cannot ask for again is as in the profile.
+Result<pki::Names> names_for(const Profile& profile, JobKind kind, const pki::Certificate& client) {
   pki::Names names = profile.names;
+  if (kind == JobKind::renew && profile.name_policy == pki::NamePolicy::ca_may_change) {
+    auto subject = pki::subject_of(client);
+    auto alternatives = pki::alternatives_of(client);
+    if (alternatives) names.alternatives = std::move(*alternatives);
+    if (subject) names.subject = std::move(*subject);
+    if (subject && !names.alternatives.empty()) return names;
+  }
   if (!names.subject.empty()) return names;
   auto serial = client.subject_attribute(NID_serialNumber);
   if (!serial || serial->empty()) {
@@ -96,7 +104,7 @@ Result<Job> prepare(const Workplace& place, JobKind kind) {
   const std::optional<Generation>& current = *read;
   auto credential = open_credential(place, kind, current);
   if (!credential) return fail(std::move(credential.error()));
-  auto names = names_for(profile, credential->certificate);
+  auto names = names_for(profile, kind, credential->certificate);
   if (!names) return fail(std::move(names.error()));
   auto signing_key = SigningKey::wrap(*credential->key);
   if (!signing_key) return fail(std::move(signing_key.error()));
@@ -262,27 +270,35 @@ void drop_if_useless(const Workplace& place, const Request& request, const Resul
     static_cast<void>(abandon(place, request));
 }
 
-}  // namespace
-
-Result<Rotation> rotate(const Workplace& place, JobKind kind) {
-  const auto job = connect(place, kind);
-  if (!job) return fail(job.error());
-  auto fresh = make_request(place, *job);
+Result<Rotation> begin(const Workplace& place, const Job& job) {
+  auto fresh = make_request(place, job);
   if (!fresh) return fail(std::move(fresh.error()));
   if (auto entered = enter(place, Phase::requesting); !entered) {
     fresh->key.reset();
     static_cast<void>(abandon(place, fresh->request));
     return fail(std::move(entered.error()));
   }
-  auto rotation = present(place, *job, fresh->request);
+  auto rotation = present(place, job, fresh->request);
   fresh->key.reset();
   drop_if_useless(place, fresh->request, rotation);
   return rotation;
 }
 
+}  // namespace
+
+Result<Rotation> rotate(const Workplace& place, JobKind kind) {
+  const auto job = connect(place, kind);
+  if (!job) return fail(job.error());
+  return begin(place, *job);
+}
+
 Result<Rotation> resume(const Workplace& place, const Request& request) {
   const auto job = connect(place, request.provenance.method);
   if (!job) return fail(job.error());
+  if (!pki::asks_for(request.csr, job->names)) {
+    if (auto abandoned = abandon(place, request); !abandoned) return fail(std::move(abandoned.error()));
+    return begin(place, *job);
+  }
   if (auto entered = enter(place, Phase::requesting); !entered) return fail(std::move(entered.error()));
   auto rotation = present(place, *job, request);
   drop_if_useless(place, request, rotation);

@@ -50,7 +50,8 @@ Result<Rotation> rotate(const Workplace& place, JobKind kind);
 
 /// Presents the request that the store keeps again, with the same key, and goes on as rotate() does. The request
 /// stays unless it was granted, refused for good, or presented ten times in a row without a usable answer: the CA may
-/// still be about to issue for it. Errors as rotate().
+/// still be about to issue for it. A request for other names than the profile wants now gives way to a new one.
+/// Errors as rotate().
 Result<Rotation> resume(const Workplace& place, const Request& request);
 
 /// Destroys the key of a request that is of no more use, and forgets the request.

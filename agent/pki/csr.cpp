@@ -106,6 +106,24 @@ Result<> verify_own_signature(BytesView der, const PublicKey& key) {
   return fail(std::move(error));
 }
 
+/// DER; empty for none.
+Bytes der_of(const X509_NAME* name) {
+  unsigned char* data = nullptr;
+  const int size = i2d_X509_NAME(name, &data);
+  Bytes der = size > 0 ? to_bytes(data, static_cast<std::size_t>(size)) : Bytes();
+  OPENSSL_free(data);
+  return der;
+}
+
+/// DER; empty for none.
+Bytes der_of(const GENERAL_NAMES* names) {
+  unsigned char* data = nullptr;
+  const int size = sk_GENERAL_NAME_num(names) > 0 ? i2d_GENERAL_NAMES(names, &data) : 0;
+  Bytes der = size > 0 ? to_bytes(data, static_cast<std::size_t>(size)) : Bytes();
+  OPENSSL_free(data);
+  return der;
+}
+
 }  // namespace
 
 Result<Bytes> make_csr(SigningKey& key, const CsrSpec& spec) {
@@ -118,6 +136,23 @@ Result<Bytes> make_csr(SigningKey& key, const CsrSpec& spec) {
   if (!der) return der;
   if (auto verified = verify_own_signature(*der, key.public_key()); !verified) return fail(std::move(verified.error()));
   return der;
+}
+
+bool asks_for(BytesView csr, const Names& names) {
+  const unsigned char* position = as_uchar(csr);
+  const Request request(d2i_X509_REQ(nullptr, &position, static_cast<long>(csr.size())));
+  const auto subject = encode_subject(names.subject);
+  const auto alternatives = encode_alternatives(names.alternatives);
+  if (!request || !subject || !alternatives) {
+    ERR_clear_error();
+    return false;
+  }
+  const Extensions extensions(X509_REQ_get_extensions(request.get()));
+  const GeneralNames asked(
+      static_cast<GENERAL_NAMES*>(X509V3_get_d2i(extensions.get(), NID_subject_alt_name, nullptr, nullptr)));
+  ERR_clear_error();
+  return der_of(X509_REQ_get_subject_name(request.get())) == der_of(subject->get()) &&
+         der_of(asked.get()) == der_of(alternatives->get());
 }
 
 }  // namespace devid::pki

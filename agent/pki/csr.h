@@ -20,4 +20,7 @@ struct CsrSpec {
 /// Errors: those of PrivateKey::sign, config_invalid for names that cannot be encoded.
 Result<Bytes> make_csr(SigningKey& key, const CsrSpec& spec);
 
+/// Whether a request of make_csr, DER, asks for exactly these names.
+bool asks_for(BytesView csr, const Names& names);
+
 }  // namespace devid::pki

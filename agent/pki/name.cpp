@@ -9,6 +9,7 @@
 #include <tuple>
 #include <utility>
 
+#include "agent/pki/certificate.h"
 #include "agent/pki/encoded_name.h"
 #include "base/openssl.h"
 
@@ -181,6 +182,33 @@ Result<std::pair<int, std::string>> content_of(const AlternativeName& name) {
   return std::pair(GEN_IPADD, std::string(octets.begin(), octets.end()));
 }
 
+/// The name that it has here, or the OID in digits.
+std::string type_text(const ASN1_OBJECT* object) {
+  const int nid = OBJ_obj2nid(object);
+  const std::string_view name = nid == NID_undef ? "" : OBJ_nid2sn(nid);
+  if (std::ranges::find(attributes, name, [](const auto& each) { return each.first; }) != attributes.end())
+    return std::string(name);
+  std::array<char, longest_oid> oid{};
+  const int size = OBJ_obj2txt(oid.data(), static_cast<int>(oid.size()), object, 1);
+  return size > 0 && static_cast<std::size_t>(size) < oid.size() ? oid.data() : "";
+}
+
+std::string text_of(const ASN1_STRING* string) {
+  const auto* const data = ASN1_STRING_get0_data(string);
+  return std::string(as_text(std::as_bytes(std::span(data, static_cast<std::size_t>(ASN1_STRING_length(string))))));
+}
+
+std::optional<AlternativeName> alternative_of(const GENERAL_NAME& name) {
+  using Kind = AlternativeName::Kind;
+  switch (name.type) {
+    case GEN_DNS: return AlternativeName{.kind = Kind::dns, .value = text_of(name.d.dNSName)};
+    case GEN_URI: return AlternativeName{.kind = Kind::uri, .value = text_of(name.d.uniformResourceIdentifier)};
+    case GEN_EMAIL: return AlternativeName{.kind = Kind::email, .value = text_of(name.d.rfc822Name)};
+    case GEN_IPADD: return AlternativeName{.kind = Kind::ip, .value = address_text(name.d.iPAddress)};
+    default: return std::nullopt;
+  }
+}
+
 }  // namespace
 
 std::string AlternativeName::text() const {
@@ -230,6 +258,34 @@ Result<> check(const Names& names) {
   if (auto alternatives = encode_alternatives(names.alternatives); !alternatives)
     return fail(std::move(alternatives.error()));
   return {};
+}
+
+std::optional<std::vector<NameAttribute>> subject_of(const Certificate& certificate) {
+  const X509_NAME* const name = X509_get_subject_name(certificate.get());
+  std::vector<NameAttribute> subject;
+  for (int i = 0; i < X509_NAME_entry_count(name); ++i) {
+    const X509_NAME_ENTRY* const entry = X509_NAME_get_entry(name, i);
+    auto value = utf8(X509_NAME_ENTRY_get_data(entry));
+    if (!value || (i > 0 && X509_NAME_ENTRY_set(entry) == X509_NAME_ENTRY_set(X509_NAME_get_entry(name, i - 1))))
+      return std::nullopt;
+    subject.push_back({.type = type_text(X509_NAME_ENTRY_get_object(entry)), .value = std::move(*value)});
+  }
+  return encode_subject(subject) ? std::optional(std::move(subject)) : std::nullopt;
+}
+
+std::optional<std::vector<AlternativeName>> alternatives_of(const Certificate& certificate) {
+  int found = 0;
+  const GeneralNames names(
+      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate.get(), NID_subject_alt_name, &found, nullptr)));
+  ERR_clear_error();
+  std::vector<AlternativeName> alternatives;
+  if (!names) return found == -1 ? std::optional(alternatives) : std::nullopt;
+  for (int i = 0; i < sk_GENERAL_NAME_num(names.get()); ++i) {
+    auto alternative = alternative_of(*sk_GENERAL_NAME_value(names.get(), i));
+    if (!alternative) return std::nullopt;
+    alternatives.push_back(std::move(*alternative));
+  }
+  return encode_alternatives(alternatives) ? std::optional(std::move(alternatives)) : std::nullopt;
 }
 
 }  // namespace devid::pki

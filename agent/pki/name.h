@@ -1,11 +1,14 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 
 namespace devid::pki {
+
+class Certificate;
 
 /// One attribute of a subject DN: a short name or OID ("CN", "O", "serialNumber", "2.5.4.5") and a UTF-8 value.
 struct NameAttribute {
@@ -35,5 +38,13 @@ struct Names {
 /// Whether OpenSSL can encode the names: known types, lengths within the upper bounds of RFC 5280 appendix A, no NUL, a
 /// subject or at least one alternative name. Error: config_invalid, saying which one and why.
 Result<> check(const Names& names);
+
+/// The subject that a certificate has, as it may be asked for again; none if devid cannot ask for such a one: an
+/// attribute of several parts, a value that is no text, or longer than check() lets pass. May be empty.
+std::optional<std::vector<NameAttribute>> subject_of(const Certificate& certificate);
+
+/// The alternative names that a certificate has, likewise; none if one of them is not of the four kinds. Empty without
+/// the extension.
+std::optional<std::vector<AlternativeName>> alternatives_of(const Certificate& certificate);
 
 }  // namespace devid::pki

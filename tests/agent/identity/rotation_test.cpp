@@ -85,6 +85,19 @@ TEST_F(ADevice, AsksForTheNamesOfItsProfile) {
   EXPECT_EQ(status().generation, 2U);
 }
 
+TEST_F(ADevice, AsksInARenewalForTheNamesThatTheCaHasChosen) {
+  write_profile("[certificate]\nnames = \"ca-may-change\"\n[subject_alternative_names]\ndns = [\"gw.example\"]\n");
+  load();
+  server_->misbehave(EstOperation::simpleenroll, misbehaviour("other-names"), 1);
+  enroll();
+  const auto subject = status().subject;
+  EXPECT_EQ(subject.find("serialNumber"), std::string::npos) << subject;
+  renew();
+  EXPECT_EQ(status().subject, subject);
+  renew();
+  EXPECT_EQ(status().generation, 3U);
+}
+
 TEST_F(ADevice, MakesTheKindOfKeyThatItsProfileNames) {
   for (const std::string algorithm : {"ec-p384", "rsa-2048"}) {
     write_profile("[key]\nalgorithm = \"" + algorithm + "\"\n");
@@ -249,6 +262,23 @@ TEST_F(APendingRequest, IsDroppedWhereTheProfileNamesAnotherServer) {
   enroll();
   EXPECT_EQ(hardware_.count(Operation::create_key), 2U);
   EXPECT_EQ(hardware_.made_keys(), 1U);
+}
+
+TEST_F(APendingRequest, IsDroppedWhereTheProfileWantsOtherNamesOrAnotherKey) {
+  for (const auto* const more : {"[key]\nalgorithm = \"ec-p384\"\n", "[subject]\nCN = \"other\"\n",
+                                 "[subject_alternative_names]\ndns = [\"gw.example\"]\n"}) {
+    SCOPED_TRACE(more);
+    write_profile(more);
+    ASSERT_TRUE(agent_->reload());
+    const auto asked = posted().back();
+    server_->misbehave(EstOperation::simpleenroll, misbehaviour("status-202"), 1);
+    ASSERT_TRUE(run(JobKind::enroll));
+    EXPECT_NE(posted().back(), asked);
+    EXPECT_EQ(hardware_.made_keys(), 1U);
+  }
+  const auto asked = posted().back();
+  enroll();
+  EXPECT_EQ(posted().back(), asked);
 }
 
 TEST_F(APendingRequest, BacksOffWhereTheServerDoesNotSayHowLong) {

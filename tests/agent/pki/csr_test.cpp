@@ -145,5 +145,23 @@ TEST_F(ACertificateRequest, IsNotSentIfTheTokenSignsWithAnotherKey) {
   EXPECT_EQ(der.error().code, Errc::token_wrong_key);
 }
 
+TEST_F(ACertificateRequest, AsksForItsNamesAndForNoOthers) {
+  const auto key = make_key(KeyAlgorithm::ec_p256);
+  const auto der = request(*key, {.names = gateway, .challenge_password = std::nullopt});
+  ASSERT_TRUE(der);
+  EXPECT_TRUE(asks_for(*der, gateway));
+  Names other = gateway;
+  other.alternatives.pop_back();
+  EXPECT_FALSE(asks_for(*der, other));
+  other.alternatives.clear();
+  EXPECT_FALSE(asks_for(*der, other));
+  other = gateway;
+  other.subject.back().value = "18";
+  EXPECT_FALSE(asks_for(*der, other));
+  EXPECT_FALSE(asks_for(as_bytes("garbage"), gateway));
+  const Names plain = {.subject = gateway.subject, .alternatives = {}};
+  EXPECT_TRUE(asks_for(request(*key, {.names = plain, .challenge_password = std::nullopt}).value(), plain));
+}
+
 }  // namespace
 }  // namespace devid::pki

@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "agent/pki/certificate.h"
+#include "tests/support/test_pki.h"
+
 namespace devid::pki {
 namespace {
 
@@ -136,6 +139,41 @@ TEST(AnAlternativeName, IsWrittenInItsCanonicalForm) {
   EXPECT_EQ(text(Kind::ip, "192.0.2.1"), "IP:192.0.2.1");
   EXPECT_EQ(text(Kind::ip, "2001:DB8:0:0:0:0:0:1"), "IP:2001:db8::1");
   EXPECT_EQ(text(Kind::ip, "nonsense"), "IP:nonsense");
+}
+
+Certificate certificate_with(test::CertificateSpec spec) {
+  test::TestPki pki;
+  return read_certificates(as_bytes(pki.issue(spec).certificate_pem)).value().front();
+}
+
+TEST(TheNamesOfACertificate, CanBeAskedForAgain) {
+  const Certificate certificate =
+      certificate_with({.subject = "/C=DE/O=Exämple/OU=a/OU=b/CN=gateway 17/jurisdictionC=DE",
+                        .alternative_names = {"DNS:gw.example", "IP:192.0.2.1", "IP:2001:db8::1", "URI:urn:dev:17",
+                                              "email:a@b.example"}});
+  const std::vector<NameAttribute> subject = {{"C", "DE"}, {"O", "Exämple"},     {"OU", "a"},
+                                              {"OU", "b"}, {"CN", "gateway 17"}, {"1.3.6.1.4.1.311.60.2.1.3", "DE"}};
+  const std::vector<AlternativeName> alternatives = {{Kind::dns, "gw.example"},
+                                                     {Kind::ip, "192.0.2.1"},
+                                                     {Kind::ip, "2001:db8::1"},
+                                                     {Kind::uri, "urn:dev:17"},
+                                                     {Kind::email, "a@b.example"}};
+  EXPECT_EQ(subject_of(certificate), subject);
+  EXPECT_EQ(alternatives_of(certificate), alternatives);
+}
+
+TEST(TheNamesOfACertificate, MayBeNone) {
+  EXPECT_EQ(alternatives_of(certificate_with({.subject = "/CN=a"})), std::vector<AlternativeName>());
+  EXPECT_EQ(subject_of(certificate_with({.subject = "/", .alternative_names = {"DNS:a"}})),
+            std::vector<NameAttribute>());
+}
+
+TEST(TheNamesOfACertificate, AreNotGuessedWhereTheyCannotBeAskedFor) {
+  EXPECT_FALSE(subject_of(certificate_with({.subject = "/O=Example/CN=gateway+serialNumber=17"})));
+  const Certificate other = certificate_with({.alternative_names = {"DNS:a", "otherName:1.2.3.4;UTF8:x"}});
+  EXPECT_FALSE(alternatives_of(other));
+  EXPECT_TRUE(subject_of(other)) << "each by itself";
+  EXPECT_FALSE(alternatives_of(certificate_with({.more_extensions = {"2.5.29.17=DER:0500"}})));
 }
 
 }  // namespace
