@@ -67,6 +67,13 @@ std::size_t receive_body(const char* data, std::size_t one, std::size_t size, vo
   return answer.cut ? CURL_WRITEFUNC_ERROR : size;
 }
 
+/// CURLOPT_XFERINFOFUNCTION: about once a second while nothing comes. Anything but 0 ends the exchange.
+int on_progress(void* context, curl_off_t to_receive, curl_off_t received, curl_off_t to_send, curl_off_t sent) {
+  static_cast<void>(to_receive + received + to_send + sent);
+  const auto& cancelled = *static_cast<const std::function<bool()>*>(context);
+  return cancelled && cancelled() ? 1 : 0;
+}
+
 /// Applies options until one fails.
 class Options {
  public:
@@ -91,6 +98,7 @@ class Options {
 struct Connection::State {
   std::unique_ptr<Tls> tls;
   std::optional<Error> tls_error;
+  std::function<bool()> cancelled;
   std::array<char, CURL_ERROR_SIZE> text{};
   Lines lines;
   std::size_t answer_bytes = 0;
@@ -137,6 +145,9 @@ Result<> Connection::State::set_up(const Limits& limits) {
       .set(CURLOPT_USERAGENT, "devid/" DEVID_VERSION)
       .set(CURLOPT_HEADERFUNCTION, &receive_head)
       .set(CURLOPT_WRITEFUNCTION, &receive_body)
+      .set(CURLOPT_XFERINFOFUNCTION, &on_progress)
+      .set(CURLOPT_XFERINFODATA, static_cast<void*>(&cancelled))
+      .set(CURLOPT_NOPROGRESS, 0L)
       .done();
 }
 
@@ -170,6 +181,8 @@ Result<> Connection::State::address(const Request& request, std::chrono::millise
 }
 
 Error Connection::State::explain(CURLcode code, const Reception& reception) {
+  if (code == CURLE_ABORTED_BY_CALLBACK)
+    return {.code = Errc::cancelled, .retry = Retry::later, .what = "the job was cancelled"};
   auto key_error = tls->take_key_error();
   if (key_error) return std::move(*key_error);
   if (tls_error) return std::move(*tls_error);
@@ -189,10 +202,12 @@ Error Connection::State::explain(CURLcode code, const Reception& reception) {
 Connection::Connection(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Connection::~Connection() = default;
 
-Result<std::unique_ptr<Connection>> Connection::prepare(std::unique_ptr<Tls> tls, const Limits& limits) {
+Result<std::unique_ptr<Connection>> Connection::prepare(std::unique_ptr<Tls> tls, const Limits& limits,
+                                                        std::function<bool()> cancelled) {
   static const CURLcode started = curl_global_init(CURL_GLOBAL_DEFAULT);
   auto state = std::make_unique<State>();
   state->tls = std::move(tls);
+  state->cancelled = std::move(cancelled);
   if (started == CURLE_OK) state->easy.reset(curl_easy_init());
   if (!state->easy) return fail(curl_error({.code = CURLE_FAILED_INIT}));
   if (auto ready = state->set_up(limits); !ready) return tl::unexpected(std::move(ready.error()));

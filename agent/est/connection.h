@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 
 #include "agent/est/http.h"
@@ -14,8 +15,10 @@ namespace devid::est {
 /// cookies, and speaks nothing but https, TLS 1.2 or newer. libcurl underneath, nowhere else.
 class Connection {
  public:
-  /// `tls` and `limits` are for every exchange. Error: internal, if libcurl cannot start.
-  static Result<std::unique_ptr<Connection>> prepare(std::unique_ptr<Tls> tls, const Limits& limits);
+  /// `tls`, `limits` and `cancelled`, which may be empty, are for every exchange. Error: internal, if libcurl cannot
+  /// start.
+  static Result<std::unique_ptr<Connection>> prepare(std::unique_ptr<Tls> tls, const Limits& limits,
+                                                     std::function<bool()> cancelled);
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
   Connection(Connection&&) = delete;
@@ -23,7 +26,7 @@ class Connection {
   ~Connection();
 
   /// Sends one request and reads the whole answer within `time`. An answer other than 200 that is too large is cut, not
-  /// an error: its status says enough. Errors: those of curl_error(), answer_too_large, and the token's own.
+  /// an error: its status says enough. Errors: those of curl_error(), answer_too_large, cancelled, and the token's own.
   Result<Answer> exchange(const Request& request, std::chrono::milliseconds time);
 
   /// How many TCP connections were opened so far.

@@ -119,7 +119,7 @@ Result<std::unique_ptr<Session>> Session::create(SessionSpec spec) {
                  .hint = "name the CA of its certificate in the profile's trust_anchors"});
   }
   auto tls = std::make_unique<Tls>(spec.endpoint.host, std::move(spec.anchors), std::move(spec.client));
-  auto connection = Connection::prepare(std::move(tls), spec.limits);
+  auto connection = Connection::prepare(std::move(tls), spec.limits, std::move(spec.cancelled));
   if (!connection) return tl::unexpected(std::move(connection.error()));
   auto state = std::make_unique<State>(
       State{.endpoint = std::move(spec.endpoint), .limits = spec.limits, .connection = std::move(*connection)});

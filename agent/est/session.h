@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <variant>
 #include <vector>
@@ -31,6 +32,7 @@ struct SessionSpec {
       anchors;  ///< explicit trust anchors for the server (RFC 7030 3.6.1); never the system's
   ClientCredential client;
   Limits limits;
+  std::function<bool()> cancelled;  ///< asked while the network is waited for, at least once a second; empty: never
 };
 
 /// The CA has issued; the certificates of the answer in the order they came.
@@ -50,7 +52,7 @@ using Enrollment = std::variant<Issued, Pending>;
 /// within the origin, every answer bounded in time and size. libcurl underneath.
 /// Errors of every operation: network_unreachable, network_timeout, tls_untrusted, tls_failed, server_unavailable,
 /// server_refused, server_unauthorized (the server's own text as reason), server_protocol, answer_too_large,
-/// answer_malformed, and the token's errors where the token failed during the handshake.
+/// answer_malformed, cancelled, and the token's errors where the token failed during the handshake.
 class Session {
  public:
   static Result<std::unique_ptr<Session>> create(SessionSpec spec);

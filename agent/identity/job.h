@@ -26,7 +26,7 @@ class JobObserver {
   JobObserver& operator=(JobObserver&&) = delete;
   virtual ~JobObserver() = default;
   virtual void entered(Phase phase) = 0;
-  /// Asked at every point where a job can stop without harm.
+  /// Asked at every point where a job can stop without harm, and while it waits for the network.
   [[nodiscard]] virtual bool cancelled() const = 0;
 };
 

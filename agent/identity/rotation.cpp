@@ -81,15 +81,17 @@ Result<Credential> open_credential(const Workplace& place, JobKind kind, const s
   return kind == JobKind::renew ? open_ldevid(**token, *current) : open_idevid(**token, place.profile.idevid);
 }
 
-Result<std::unique_ptr<est::Session>> open_session(const Profile& profile, const Credential& credential,
+Result<std::unique_ptr<est::Session>> open_session(const Workplace& place, const Credential& credential,
                                                    SigningKey& key) {
+  const Profile& profile = place.profile;
   auto anchors = read_anchors(profile.server.trust_anchors);
   if (!anchors) return fail(std::move(anchors.error()));
   return est::Session::create(
       {.endpoint = profile.server.endpoint,
        .anchors = std::move(*anchors),
        .client = {.certificate = credential.certificate, .chain = credential.chain, .key = &key},
-       .limits = {.connect_timeout = profile.server.connect_timeout, .request_timeout = profile.server.timeout}});
+       .limits = {.connect_timeout = profile.server.connect_timeout, .request_timeout = profile.server.timeout},
+       .cancelled = [&observer = place.observer] { return observer.cancelled(); }});
 }
 
 /// Opens everything that a job needs, up to the session, which has not connected yet.
@@ -108,7 +110,7 @@ Result<Job> prepare(const Workplace& place, JobKind kind) {
   if (!names) return fail(std::move(names.error()));
   auto signing_key = SigningKey::wrap(*credential->key);
   if (!signing_key) return fail(std::move(signing_key.error()));
-  auto session = open_session(profile, *credential, **signing_key);
+  auto session = open_session(place, *credential, **signing_key);
   if (!session) return fail(std::move(session.error()));
   return Job{.kind = kind,
              .token = *token,

@@ -129,6 +129,16 @@ TEST_F(AMisbehavingServer, IsLeftWhenItsTimeIsUp) {
   }
 }
 
+TEST_F(AMisbehavingServer, IsLeftAloneSoonAfterTheJobIsCancelled) {
+  server.misbehave(EstOperation::simpleenroll, misbehaviour("stalled"));
+  auto patient = spec();
+  patient.cancelled = [this] { return !server.requests().empty(); };
+  const auto begin = std::chrono::steady_clock::now();
+  const auto answer = need(Session::create(std::move(patient)))->simple_enroll(csr);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(1900));
+  check("stalled", Errc::cancelled, answer);
+}
+
 TEST_F(AMisbehavingServer, IsWaitedForAcrossRedirectsNoLongerThanForOneAnswer) {
   server.misbehave(EstOperation::simpleenroll,
                    {.status = 307, .location = "simpleenroll", .delay = std::chrono::milliseconds(400)});

@@ -340,9 +340,26 @@ TEST_F(ACancelledJob, LeavesEverythingAsItWas) {
   }
 }
 
-TEST_F(ACancelledJob, IsTooLateOnceTheRequestIsSent) {
+TEST_F(ACancelledJob, KeepsARequestThatIsOnItsWay) {
   enroll();
-  for (std::size_t phases = 4; phases < 7; ++phases) {
+  server_->misbehave(EstOperation::simplereenroll, misbehaviour("stalled"), 1);
+  observer_.cancel_when = [&] { return posted().size() == 2; };
+  const auto result = run(JobKind::renew);
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code, Errc::cancelled) << result.error().sentence();
+  EXPECT_TRUE(has_request());
+  EXPECT_EQ(hardware_.made_keys(), 2U);
+  EXPECT_EQ(status().attempts, 0U);
+  EXPECT_LE(status().next_attempt, clock_.now()) << "the answer is fetched at the next run";
+  observer_.cancel_when = nullptr;
+  const auto asked = posted().back();
+  renew();
+  EXPECT_EQ(posted().back(), asked);
+}
+
+TEST_F(ACancelledJob, IsTooLateOnceTheAnswerIsThere) {
+  enroll();
+  for (std::size_t phases = 5; phases < 7; ++phases) {
     SCOPED_TRACE(phases);
     observer_.cancel_after = phases;
     renew();
