@@ -64,7 +64,11 @@ Meaning meaning_of(long status) {
       return {Errc::server_refused, Retry::after_operator,
               "check the URL and its label in the profile: the server has no such EST service"};
     case 408:
-    case 429: return {Errc::server_unavailable, Retry::later, ""};
+      return {Errc::server_unavailable, Retry::later,
+              "the server waited in vain for the request: look for a slow network or proxy on the way"};
+    case 429:
+      return {Errc::server_unavailable, Retry::later,
+              "the server wants fewer requests: see its limits, and how many devices are behind this address"};
     case 415:
       return {Errc::server_refused, Retry::after_operator,
               "the server does not take application/pkcs10 in base64: does it speak EST at this URL?"};

@@ -12,7 +12,7 @@ constexpr std::size_t size_limit = 1UL << 20U;
 Error needs_operator(Error error, Errc code) {
   error.code = code;
   error.retry = Retry::after_operator;
-  error.hint = "the profile's trust_anchors must name a PEM file with one certificate or more";
+  if (error.hint.empty()) error.hint = "the profile's trust_anchors must name a PEM file with one certificate or more";
   return error;
 }
 

@@ -74,7 +74,8 @@ void parse_server(TableParser table, Profile& profile) {
     // The one that was written is to blame: the other may be a default.
     table.complain(table.has("timeout") ? "timeout" : "connect_timeout",
                    fmt::format("server.timeout ({}) must not be shorter than server.connect_timeout ({})",
-                               duration_text(server.timeout), duration_text(server.connect_timeout)));
+                               duration_text(server.timeout), duration_text(server.connect_timeout)),
+                   "the time for a request has that for the connection in it: lengthen one or shorten the other");
   }
   table.refuse_unknown();
 }
@@ -180,9 +181,11 @@ void parse_renewal(TableParser table, RenewAt& renew_at) {
     if (share->numerator > 0 && share->numerator < share->denominator && share->denominator <= 1000) {
       renew_at = *share;
     } else {
-      table.complain("renew_at", fmt::format("renewal.renew_at must be more than nothing and less than the whole "
-                                             "lifetime, not '{}'",
-                                             *text));
+      table.complain("renew_at",
+                     fmt::format("renewal.renew_at must be more than nothing and less than the whole "
+                                 "lifetime, not '{}'",
+                                 *text),
+                     "write a share between the two, such as \"2/3\" or \"66%\"");
     }
   } else if (!parse_duration(*text)) {
     table.complain("renew_at", fmt::format("renewal.renew_at cannot be '{}'", *text),
@@ -198,7 +201,8 @@ void parse_retry(TableParser table, RetryPolicy& retry) {
   if (retry.minimum > retry.maximum) {
     table.complain(table.has("maximum") ? "maximum" : "minimum",
                    fmt::format("retry.maximum ({}) must not be shorter than retry.minimum ({})",
-                               duration_text(retry.maximum), duration_text(retry.minimum)));
+                               duration_text(retry.maximum), duration_text(retry.minimum)),
+                   "lengthen one or shorten the other");
   }
   table.refuse_unknown();
 }

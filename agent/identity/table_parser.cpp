@@ -94,7 +94,8 @@ Result<toml::table> parse_toml(std::string_view text, const std::filesystem::pat
     return fail({.code = Errc::config_syntax,
                  .retry = Retry::after_operator,
                  .what = place_of(file, error.source()) + ": this is not TOML",
-                 .reason = std::string(error.description())});
+                 .reason = std::string(error.description()),
+                 .hint = "a table's name stands in brackets, a text in quotes; see devid.toml(5)"});
   }
 }
 
@@ -103,7 +104,8 @@ TableParser::TableParser(const toml::table& table, std::string name, Complaints&
 
 TableParser TableParser::table(std::string_view key) {
   const toml::node* node = find(key);
-  if (node != nullptr && !node->is_table()) complain_type(*node, full_name(key), "a table");
+  if (node != nullptr && !node->is_table())
+    complain_type(*node, full_name(key), "a table", fmt::format("write it as [{}]", full_name(key)));
   const bool usable = node != nullptr && node->is_table();
   TableParser parser(usable ? *node->as_table() : empty_table(), full_name(key), complaints_);
   parser.exists_ = usable;
@@ -123,7 +125,8 @@ std::optional<std::filesystem::path> TableParser::absolute_path(std::string_view
   if (!text) return std::nullopt;
   std::filesystem::path path(std::move(*text));
   if (path.is_absolute()) return path;
-  complain(key, fmt::format("{} must be an absolute path, not '{}'", full_name(key), path.string()));
+  complain(key, fmt::format("{} must be an absolute path, not '{}'", full_name(key), path.string()),
+           "write the whole path, from the first '/' on");
   return std::nullopt;
 }
 
@@ -135,8 +138,10 @@ std::optional<Seconds> TableParser::duration(std::string_view key, DurationRange
     complain(key, fmt::format("{} must be a duration, not '{}'", full_name(key), *text),
              "write a whole number and its unit: \"90s\", \"15min\", \"6h\" or \"30d\"");
   } else if (*duration < range.least || *duration > range.most) {
-    complain(key, fmt::format("{} must be from {} to {}", full_name(key), duration_text(range.least),
-                              duration_text(range.most)));
+    complain(
+        key,
+        fmt::format("{} must be from {} to {}", full_name(key), duration_text(range.least), duration_text(range.most)),
+        "write a time between the two, or leave it out for the default");
   } else {
     return duration;
   }
@@ -147,7 +152,7 @@ std::vector<TableParser::Located> TableParser::strings(std::string_view key) {
   const toml::node* node = find(key);
   if (node == nullptr) return {};
   if (!node->is_array()) {
-    complain_type(*node, full_name(key), "an array of strings");
+    complain_type(*node, full_name(key), "an array of strings", "write it in brackets and quotes: [\"…\"]");
     return {};
   }
   std::vector<Located> found;
@@ -208,21 +213,24 @@ std::string TableParser::full_name(std::string_view key) const {
 std::optional<TableParser::Located> TableParser::string_of(const toml::node& node, const std::string& name) {
   const auto* string = node.as_string();
   if (string == nullptr) {
-    complain_type(node, name, "a string");
+    complain_type(node, name, "a string", "write it in quotes: \"…\"");
     return std::nullopt;
   }
   if (string->get().empty()) {
-    complaints_.add(node.source(), name + " is empty");
+    complaints_.add(node.source(), name + " is empty", "give it a value; see devid.toml(5)");
   } else if (std::ranges::any_of(string->get(), is_control)) {
-    complaints_.add(node.source(), name + " holds a control character");
+    complaints_.add(node.source(), name + " holds a control character",
+                    "leave out what cannot be seen, tabs and line breaks too");
   } else {
     return Located{.value = string->get(), .where = node.source()};
   }
   return std::nullopt;
 }
 
-void TableParser::complain_type(const toml::node& node, std::string_view name, std::string_view wanted) {
-  complaints_.add(node.source(), fmt::format("{} must be {}, not {}", name, wanted, type_text(node.type())));
+void TableParser::complain_type(const toml::node& node, std::string_view name, std::string_view wanted,
+                                std::string hint) {
+  complaints_.add(node.source(), fmt::format("{} must be {}, not {}", name, wanted, type_text(node.type())),
+                  std::move(hint));
 }
 
 }  // namespace devid::identity

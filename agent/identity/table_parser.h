@@ -84,7 +84,7 @@ class TableParser {
   [[nodiscard]] const toml::source_region& where(std::string_view key) const;
   [[nodiscard]] std::string full_name(std::string_view key) const;
   std::optional<Located> string_of(const toml::node& node, const std::string& name);
-  void complain_type(const toml::node& node, std::string_view name, std::string_view wanted);
+  void complain_type(const toml::node& node, std::string_view name, std::string_view wanted, std::string hint);
 
   const toml::table& table_;
   std::string name_;

@@ -29,8 +29,10 @@ Result<> check_is_no_ca(const Certificate& leaf) {
   const std::uint32_t flags = X509_get_extension_flags(leaf.get());
   const bool may_sign = (flags & EXFLAG_KUSAGE) != 0 && (X509_get_key_usage(leaf.get()) & KU_KEY_CERT_SIGN) != 0;
   if ((flags & EXFLAG_INVALID) != 0) {
-    return fail(
-        refusal(Errc::certificate_untrusted, "the certificate is damaged", "an extension is malformed or there twice"));
+    Error error =
+        refusal(Errc::certificate_untrusted, "the certificate is damaged", "an extension is malformed or there twice");
+    error.hint = "correct the extensions in the profile that the CA issues by";
+    return fail(std::move(error));
   }
   if ((flags & EXFLAG_CA) == 0 && !may_sign && X509_check_ca(leaf.get()) == 0) return {};
   Error error = refusal(Errc::certificate_is_ca, "the certificate is a CA's",
@@ -155,8 +157,10 @@ Result<Accepted> accept(const std::vector<Certificate>& returned, const Expectat
     if (std::ranges::find(place, certificate) == place.end()) place.push_back(certificate);
   }
   if (candidates.empty()) {
-    return fail(refusal(Errc::certificate_wrong_key, "the CA returned no certificate for the requested key",
-                        std::to_string(returned.size()) + " certificates, all for other keys"));
+    Error error = refusal(Errc::certificate_wrong_key, "the CA returned no certificate for the requested key",
+                          std::to_string(returned.size()) + " certificates, all for other keys");
+    error.hint = "see the CA's log: it must certify the key in the request, and not answer with an earlier certificate";
+    return fail(std::move(error));
   }
   pool.insert(pool.end(), expectation.intermediates.begin(), expectation.intermediates.end());
   std::vector<Error> errors;

@@ -10,12 +10,15 @@ using Message = Owned<CMS_ContentInfo, CMS_ContentInfo_free>;
 using Stack = Owned<STACK_OF(X509), [](STACK_OF(X509) * stack) { sk_X509_pop_free(stack, X509_free); }>;
 
 constexpr int limit = 64;
+constexpr std::string_view hint =
+    "see the EST server's log: it must send a certs-only CMS message (RFC 7030 4.1.3, 4.2.3)";
 
 Error malformed(std::string_view reason) {
   return {.code = Errc::answer_malformed,
           .retry = Retry::later,
           .what = "cannot read the certificates in the server's answer",
-          .reason = std::string(reason)};
+          .reason = std::string(reason),
+          .hint = std::string(hint)};
 }
 
 /// What makes a SignedData certs-only: nobody has signed, and there is nothing to sign.
@@ -37,8 +40,10 @@ Result<std::vector<Certificate>> read_certs_only(BytesView der) {
   const unsigned char* const end = position + der.size();
   const Message message(d2i_CMS_ContentInfo(nullptr, &position, static_cast<long>(der.size())));
   if (!message) {
-    return fail(
-        openssl_error(Errc::answer_malformed, Retry::later, "cannot read the certificates in the server's answer"));
+    Error error =
+        openssl_error(Errc::answer_malformed, Retry::later, "cannot read the certificates in the server's answer");
+    error.hint = hint;
+    return fail(std::move(error));
   }
   if (position != end) return fail(malformed(std::to_string(end - position) + " bytes follow the CMS message"));
   if (auto checked = check_certs_only(message.get()); !checked) return fail(std::move(checked.error()));
@@ -52,7 +57,7 @@ Result<std::vector<Certificate>> read_certs_only(BytesView der) {
   std::vector<Certificate> certificates;
   for (int i = 0; i < count; ++i) {
     auto certificate = Certificate::from_der(Certificate::from_x509(sk_X509_value(stack.get(), i)).der());
-    if (!certificate) return fail(std::move(certificate.error()));
+    if (!certificate) return fail(malformed(certificate.error().sentence()));
     certificates.push_back(std::move(*certificate));
   }
   return certificates;

@@ -56,7 +56,8 @@ Error invalid(const std::string& what, std::string_view reason) {
   return {.code = Errc::config_invalid,
           .retry = Retry::after_operator,
           .what = "cannot put " + what + " into a certificate request",
-          .reason = std::string(reason)};
+          .reason = std::string(reason),
+          .hint = "see [subject] and [subject_alternative_names] in devid.toml(5)"};
 }
 
 Error invalid(const NameAttribute& attribute, std::string_view reason) {

@@ -4,16 +4,14 @@
 #include <fmt/format.h>
 #include <sched.h>
 #include <sys/mount.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
-#include <exception>
 #include <fstream>
 #include <stdexcept>
-#include <string_view>
 #include <system_error>
+
+#include "tests/support/forked_child.h"
 
 namespace devid::test {
 namespace {
@@ -44,40 +42,6 @@ void leave_the_mounts_of_others() {
   if (::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) give_up("make the mounts private");
 }
 
-void write_all(int fd, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t written = ::write(fd, text.data(), text.size());
-    if (written < 0) ::_exit(3);
-    text.remove_prefix(static_cast<std::size_t>(written));
-  }
-}
-
-[[noreturn]] void be_the_child(int report, const fs::path& directory, Room room,
-                               const std::function<std::string()>& action) {
-  try {
-    leave_the_mounts_of_others();
-    const std::string options = fmt::format("size={},nr_inodes={},mode=0700", room.bytes, room.files);
-    if (::mount("tmpfs", directory.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, options.c_str()) != 0)
-      give_up("mount a small file system");
-    write_all(report, action());
-    ::_exit(0);
-  } catch (const std::exception& error) {
-    write_all(report, error.what());
-  }
-  ::_exit(1);
-}
-
-std::string read_all(int fd) {
-  std::string text;
-  std::array<char, 4096> buffer{};
-  for (;;) {
-    const ssize_t got = ::read(fd, buffer.data(), buffer.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return text;
-    text.append(buffer.data(), static_cast<std::size_t>(got));
-  }
-}
-
 fs::path ballast_of(const fs::path& directory) { return directory / "ballast"; }
 
 /// False if there is no room for it.
@@ -99,19 +63,13 @@ bool add_file(const fs::path& path) {
 }  // namespace
 
 std::string on_small_file_system(const fs::path& directory, Room room, const std::function<std::string()>& action) {
-  std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_CLOEXEC) != 0) give_up("make a pipe");
-  const pid_t child = ::fork();
-  if (child < 0) give_up("fork");
-  if (child == 0) be_the_child(ends[1], directory, room, action);
-  ::close(ends[1]);
-  std::string report = read_all(ends[0]);
-  ::close(ends[0]);
-  int status = 0;
-  while (::waitpid(child, &status, 0) < 0)
-    if (errno != EINTR) give_up("wait for the child");
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) throw std::runtime_error("the child failed: " + report);
-  return report;
+  return in_a_child([&] {
+    leave_the_mounts_of_others();
+    const std::string options = fmt::format("size={},nr_inodes={},mode=0700", room.bytes, room.files);
+    if (::mount("tmpfs", directory.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, options.c_str()) != 0)
+      give_up("mount a small file system");
+    return action();
+  });
 }
 
 void fill(const fs::path& directory, std::size_t spare) {

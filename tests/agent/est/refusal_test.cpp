@@ -39,6 +39,7 @@ TEST(ARefusal, IsToldByItsStatus) {
     EXPECT_EQ(error.retry, retry) << status;
     EXPECT_EQ(error.what, "the server answers with status " + std::to_string(status));
     EXPECT_EQ(error.reason, "because");
+    EXPECT_FALSE(error.hint.empty()) << status;
     EXPECT_FALSE(error.retry_after);
   }
 }

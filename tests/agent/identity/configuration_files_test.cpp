@@ -4,7 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <ranges>
+#include <system_error>
 
+#include "agent/identity/anchors.h"
+#include "tests/support/forked_child.h"
 #include "tests/support/temporary_directory.h"
 
 namespace devid::identity {
@@ -167,6 +171,78 @@ TEST_F(TheConfiguration, IsAnErrorWhereItsDirectoryIsAFile) {
   ASSERT_FALSE(found);
   EXPECT_EQ(found.error().code, Errc::config_missing);
   EXPECT_THAT(found.error().sentence(), HasSubstr(etc().string() + " (Not a directory)"));
+}
+
+/// Files of the configuration whose owner forgot that devidd reads them too. Each test is of a file, or of the
+/// directory that it is in: "CODE, RETRY: SENTENCE; HINT".
+class TheConfigurationOfAnotherUser : public TheConfiguration {
+ protected:
+  TheConfigurationOfAnotherUser() { fs::permissions(directory_.path(), fs::perms(0755)); }
+  ~TheConfigurationOfAnotherUser() override {
+    std::error_code ignored;
+    for (const fs::path& place : locked_ | std::views::reverse) fs::permissions(place, fs::perms::owner_all, ignored);
+  }
+  void lock(const fs::path& place) {
+    fs::permissions(place, fs::perms::none);
+    locked_.push_back(place);
+  }
+
+  static std::string text_of(const Error& error) {
+    return std::string(code_name(error.code)) + ", " + std::string(retry_name(error.retry)) + ": " + error.sentence() +
+           "; " + error.hint;
+  }
+  template <class T>
+  static std::string text_of(const Result<T>& result) {
+    return result ? "it can be read" : text_of(result.error());
+  }
+  static std::string refused(const std::string& place) {
+    return "ConfigMissing, after-operator: cannot open " + place +
+           " (Permission denied); check the owner and mode of the file and of its directory";
+  }
+
+ private:
+  std::vector<fs::path> locked_;
+};
+
+TEST_F(TheConfigurationOfAnotherUser, IsRefusedWithTheFileThatCannotBeRead) {
+  const fs::path file = paths_.configuration / "devid.toml";
+  write(file, "");
+  const auto read = [&] { return text_of(read_configuration(paths_)); };
+  EXPECT_EQ(test::in_a_child_without_privileges(read), "it can be read");
+  lock(file);
+  EXPECT_EQ(test::in_a_child_without_privileges(read), refused(file.string()));
+  lock(paths_.configuration);
+  EXPECT_EQ(test::in_a_child_without_privileges(read), refused(file.string())) << "not taken for a file that is absent";
+}
+
+TEST_F(TheConfigurationOfAnotherUser, HasOneIdentityLessForAProfileThatCannotBeRead) {
+  write_profile(etc() / "a.toml");
+  write_profile(etc() / "b.toml");
+  lock(etc() / "a.toml");
+  const std::string report = test::in_a_child_without_privileges([&]() -> std::string {
+    const auto found = profiles();
+    if (found.size() != 2) return std::to_string(found.size()) + " profiles";
+    return found[0].name + ": " + text_of(found[0].profile) + "\n" + found[1].name + ": " + text_of(found[1].profile);
+  });
+  EXPECT_EQ(report, "a: " + refused((etc() / "a.toml").string()) + "\nb: it can be read");
+}
+
+TEST_F(TheConfigurationOfAnotherUser, IsRefusedWithTheDirectoryThatCannotBeRead) {
+  lock(etc());
+  EXPECT_EQ(test::in_a_child_without_privileges([&] { return text_of(read_profiles(paths_, {"tpm"})); }),
+            "ConfigMissing, after-operator: cannot read " + etc().string() +
+                " (Permission denied); check that it is a directory that devidd may read");
+}
+
+TEST_F(TheConfigurationOfAnotherUser, IsRefusedWithTheTrustAnchorsThatCannotBeRead) {
+  const fs::path file = directory_.path() / "anchors.pem";
+  write(file, "");
+  lock(file);
+  const std::string report = test::in_a_child_without_privileges([&] { return text_of(read_anchors(file)); });
+  EXPECT_THAT(report, testing::StartsWith("ConfigMissing, after-operator: cannot read the trust anchors: "));
+  EXPECT_THAT(report, testing::EndsWith("cannot open " + file.string() +
+                                        " (Permission denied); check the owner and mode of the file and of its "
+                                        "directory"));
 }
 
 }  // namespace

@@ -165,6 +165,9 @@ const std::string name_form = "a name is 1 to 63 of a-z, 0-9, '-' and '_', and b
 const std::string duration_form = "write a whole number and its unit: \"90s\", \"15min\", \"6h\" or \"30d\"";
 const std::string share_form =
     "write a share of the lifetime, \"2/3\" or \"66%\", or a time before the expiry, \"30d\"";
+const std::string quotes = "write it in quotes: \"…\"";
+const std::string no_value = "give it a value; see devid.toml(5)";
+const std::string in_range = "write a time between the two, or leave it out for the default";
 const std::string location_form = "write \"nv:0x01c90200\" or \"/etc/devid/idevid.pem\"";
 
 INSTANTIATE_TEST_SUITE_P(
@@ -182,38 +185,42 @@ INSTANTIATE_TEST_SUITE_P(
 INSTANTIATE_TEST_SUITE_P(
     Types, AWrongProfile,
     testing::Values(
-        Bad{"name = 3\n" + least, "1:8: name must be a string, not an integer", ""},
-        Bad{"server = \"x\"\n", "1:10: server must be a table, not a string", ""},
-        Bad{"key = true\n" + least, "1:7: key must be a table, not a boolean", ""},
-        Bad{least + "timeout = 60\n", "4:11: server.timeout must be a string, not an integer", ""},
-        Bad{least + "timeout = 1979-05-27\n", "4:11: server.timeout must be a string, not a date", ""},
-        Bad{least + "[subject]\nCN = 1.5\n", "5:6: subject.CN must be a string, not a floating-point number", ""},
-        Bad{least + "[subject]\nOU = [\"a\", 2]\n", "5:12: subject.OU must be a string, not an integer", ""},
+        Bad{"name = 3\n" + least, "1:8: name must be a string, not an integer", quotes},
+        Bad{"server = \"x\"\n", "1:10: server must be a table, not a string", "write it as [server]"},
+        Bad{"key = true\n" + least, "1:7: key must be a table, not a boolean", "write it as [key]"},
+        Bad{least + "timeout = 60\n", "4:11: server.timeout must be a string, not an integer", quotes},
+        Bad{least + "timeout = 1979-05-27\n", "4:11: server.timeout must be a string, not a date", quotes},
+        Bad{least + "[subject]\nCN = 1.5\n", "5:6: subject.CN must be a string, not a floating-point number", quotes},
+        Bad{least + "[subject]\nOU = [\"a\", 2]\n", "5:12: subject.OU must be a string, not an integer", quotes},
         Bad{least + "[subject_alternative_names]\ndns = \"a\"\n",
-            "5:7: subject_alternative_names.dns must be an array of strings, not a string", ""},
+            "5:7: subject_alternative_names.dns must be an array of strings, not a string",
+            "write it in brackets and quotes: [\"…\"]"},
         Bad{least + "[subject_alternative_names]\nip = [1]\n",
-            "5:7: subject_alternative_names.ip must be a string, not an integer", ""},
+            "5:7: subject_alternative_names.ip must be a string, not an integer", quotes},
         Bad{least + "[renewal]\nrenew_at = 0.66\n",
-            "5:12: renewal.renew_at must be a string, not a floating-point number", ""}));
+            "5:12: renewal.renew_at must be a string, not a floating-point number", quotes}));
 
 INSTANTIATE_TEST_SUITE_P(
     Values, AWrongProfile,
     testing::Values(
-        Bad{"name = \"\"\n" + least, "1:8: name is empty", ""},
+        Bad{"name = \"\"\n" + least, "1:8: name is empty", no_value},
         Bad{"name = \"a/b\"\n" + least, "1:8: 'a/b' cannot be the name of an identity", name_form},
         Bad{"name = \"..\"\n" + least, "1:8: '..' cannot be the name of an identity", name_form},
         Bad{"name = \"Gateway\"\n" + least, "1:8: 'Gateway' cannot be the name of an identity", name_form},
-        Bad{"name = \"a\\u0000b\"\n" + least, "1:8: name holds a control character", ""},
+        Bad{"name = \"a\\u0000b\"\n" + least, "1:8: name holds a control character",
+            "leave out what cannot be seen, tabs and line breaks too"},
         Bad{"token = \"hsm\"\n" + least, "1:9: there is no token 'hsm'", "tokens: tpm"},
         Bad{least + "connect_timeout = \"soon\"\n", "4:19: server.connect_timeout must be a duration, not 'soon'",
             duration_form},
-        Bad{least + "connect_timeout = \"0s\"\n", "4:19: server.connect_timeout must be from 1s to 10min", ""},
-        Bad{least + "timeout = \"2h\"\n", "4:11: server.timeout must be from 1s to 1h", ""},
+        Bad{least + "connect_timeout = \"0s\"\n", "4:19: server.connect_timeout must be from 1s to 10min", in_range},
+        Bad{least + "timeout = \"2h\"\n", "4:11: server.timeout must be from 1s to 1h", in_range},
         Bad{least + "timeout = \"5s\"\n",
-            "4:11: server.timeout (5s) must not be shorter than server.connect_timeout (15s)", ""},
+            "4:11: server.timeout (5s) must not be shorter than server.connect_timeout (15s)",
+            "the time for a request has that for the connection in it: lengthen one or shorten the other"},
         Bad{least + "connect_timeout = \"5min\"\n",
-            "4:19: server.timeout (1min) must not be shorter than server.connect_timeout (5min)", ""},
-        Bad{least + "[idevid]\nkey = \"\"\n", "5:7: idevid.key is empty", ""},
+            "4:19: server.timeout (1min) must not be shorter than server.connect_timeout (5min)",
+            "the time for a request has that for the connection in it: lengthen one or shorten the other"},
+        Bad{least + "[idevid]\nkey = \"\"\n", "5:7: idevid.key is empty", no_value},
         Bad{least + "[idevid]\ncertificate = \"idevid.pem\"\n",
             "5:15: idevid.certificate must be a place in the token or an absolute path, not 'idevid.pem'",
             location_form},
@@ -223,23 +230,30 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{least + "[certificate]\nnames = \"any\"\n", "5:9: certificate.names cannot be 'any'",
             "write \"exact\" or \"ca-may-change\""},
         Bad{least + "[certificate]\ntrust_anchors = \"b.pem\"\n",
-            "5:17: certificate.trust_anchors must be an absolute path, not 'b.pem'", ""},
+            "5:17: certificate.trust_anchors must be an absolute path, not 'b.pem'",
+            "write the whole path, from the first '/' on"},
         Bad{least + "[renewal]\nrenew_at = \"later\"\n", "5:12: renewal.renew_at cannot be 'later'", share_form},
         Bad{least + "[renewal]\nrenew_at = \"2/3x\"\n", "5:12: renewal.renew_at cannot be '2/3x'", share_form},
         Bad{least + "[renewal]\nrenew_at = \"3/2\"\n",
-            "5:12: renewal.renew_at must be more than nothing and less than the whole lifetime, not '3/2'", ""},
+            "5:12: renewal.renew_at must be more than nothing and less than the whole lifetime, not '3/2'",
+            "write a share between the two, such as \"2/3\" or \"66%\""},
         Bad{least + "[renewal]\nrenew_at = \"1/0\"\n",
-            "5:12: renewal.renew_at must be more than nothing and less than the whole lifetime, not '1/0'", ""},
+            "5:12: renewal.renew_at must be more than nothing and less than the whole lifetime, not '1/0'",
+            "write a share between the two, such as \"2/3\" or \"66%\""},
         Bad{least + "[renewal]\nrenew_at = \"100%\"\n",
-            "5:12: renewal.renew_at must be more than nothing and less than the whole lifetime, not '100%'", ""},
+            "5:12: renewal.renew_at must be more than nothing and less than the whole lifetime, not '100%'",
+            "write a share between the two, such as \"2/3\" or \"66%\""},
         Bad{least + "[renewal]\nrenew_at = \"0%\"\n",
-            "5:12: renewal.renew_at must be more than nothing and less than the whole lifetime, not '0%'", ""},
-        Bad{least + "[renewal]\nrenew_at = \"1s\"\n", "5:12: renewal.renew_at must be from 1min to 36500d", ""},
-        Bad{least + "[retry]\nminimum = \"0s\"\n", "5:11: retry.minimum must be from 1s to 30d", ""},
+            "5:12: renewal.renew_at must be more than nothing and less than the whole lifetime, not '0%'",
+            "write a share between the two, such as \"2/3\" or \"66%\""},
+        Bad{least + "[renewal]\nrenew_at = \"1s\"\n", "5:12: renewal.renew_at must be from 1min to 36500d", in_range},
+        Bad{least + "[retry]\nminimum = \"0s\"\n", "5:11: retry.minimum must be from 1s to 30d", in_range},
         Bad{least + "[retry]\nminimum = \"2h\"\nmaximum = \"1h\"\n",
-            "6:11: retry.maximum (1h) must not be shorter than retry.minimum (2h)", ""},
+            "6:11: retry.maximum (1h) must not be shorter than retry.minimum (2h)",
+            "lengthen one or shorten the other"},
         Bad{least + "[retry]\nminimum = \"7h\"\n",
-            "5:11: retry.maximum (6h) must not be shorter than retry.minimum (7h)", ""}));
+            "5:11: retry.maximum (6h) must not be shorter than retry.minimum (7h)",
+            "lengthen one or shorten the other"}));
 
 INSTANTIATE_TEST_SUITE_P(Missing, AWrongProfile,
                          testing::Values(Bad{"", "1:1: server.url is missing",
@@ -258,6 +272,7 @@ TEST(AProfileThatIsNotToml, IsRefusedWithThePlace) {
     const ProfileFile file = parse(text);
     ASSERT_FALSE(file.profile) << text;
     EXPECT_EQ(file.profile.error().code, Errc::config_syntax);
+    EXPECT_THAT(file.profile.error().hint, testing::HasSubstr("devid.toml(5)"));
     EXPECT_THAT(file.profile.error().sentence(), testing::StartsWith("/etc/devid/identities.d/gateway.toml:" + place));
     EXPECT_THAT(file.profile.error().sentence(), testing::HasSubstr(": this is not TOML ("));
   }

@@ -60,6 +60,7 @@ TEST_F(ADamagedStore, FallsBackToTheGenerationBefore) {
     const auto current = filled.current();
     ASSERT_FALSE(current);
     EXPECT_EQ(current.error().code, Errc::state_corrupt);
+    EXPECT_THAT(current.error().hint, testing::HasSubstr("restart devidd"));
     const auto done = filled.clean_up();
     ASSERT_TRUE(done) << done.error().sentence();
     EXPECT_TRUE(done->fell_back);

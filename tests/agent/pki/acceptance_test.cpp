@@ -60,6 +60,7 @@ class ACaThatAnswers : public testing::Test {
     EXPECT_EQ(code_name(accepted.error().code), code_name(code)) << accepted.error().sentence();
     EXPECT_EQ(accepted.error().retry, Retry::later);
     EXPECT_THAT(accepted.error().reason, HasSubstr(reason));
+    EXPECT_FALSE(accepted.error().hint.empty());
   }
   [[nodiscard]] static Time now() { return SystemClock().now(); }
 

@@ -29,6 +29,7 @@ class AnswerOfACa : public testing::Test {
     EXPECT_EQ(found.error().code, Errc::answer_malformed);
     EXPECT_EQ(found.error().retry, Retry::later);
     EXPECT_THAT(found.error().reason, HasSubstr(reason));
+    EXPECT_THAT(found.error().hint, HasSubstr("log"));
   }
 
   /// What `openssl cms` makes of "hello", in DER.
