@@ -18,6 +18,9 @@ namespace {
 /// So many certificates for the requested key are judged. One is honest, a few may be a CA in change.
 constexpr std::size_t most_candidates = 4;
 
+/// So far the clock of a device may be behind that of the CA, which may date a certificate to the second of its issue.
+constexpr Seconds most_skew{60};
+
 Error refusal(Errc code, std::string_view what, std::string reason) {
   return {.code = code, .retry = Retry::later, .what = std::string(what), .reason = std::move(reason)};
 }
@@ -125,7 +128,7 @@ Result<> check_names(const Certificate& leaf, const Names& names) {
 // --- all together ---
 
 Result<> check_validity(const Certificate& leaf, Time now) {
-  if (leaf.not_before() <= now && now <= leaf.not_after()) return {};
+  if (leaf.not_before() <= now + most_skew && now <= leaf.not_after()) return {};
   Error error = refusal(Errc::certificate_not_valid_now, "the certificate is not valid now",
                         "it is valid from " + utc_text(leaf.not_before()) + " to " + utc_text(leaf.not_after()) +
                             ", and here it is " + utc_text(now));
@@ -140,7 +143,7 @@ Result<Accepted> judge(const Certificate& leaf, const std::vector<Certificate>& 
   if (expectation.name_policy == NamePolicy::exact)
     if (auto checked = check_names(leaf, expectation.names); !checked) return fail(std::move(checked.error()));
   if (auto checked = check_validity(leaf, now); !checked) return fail(std::move(checked.error()));
-  auto chain = build_chain(leaf, pool, expectation.anchors, now);
+  auto chain = build_chain(leaf, pool, expectation.anchors, std::max(now, leaf.not_before()));
   if (!chain) return fail(std::move(chain.error()));
   return Accepted{.leaf = leaf, .chain = std::move(*chain)};
 }

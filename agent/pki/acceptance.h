@@ -26,11 +26,12 @@ struct Accepted {
 };
 
 /// Judges what a CA returned as if the CA were hostile. `returned` may hold the chain as well, in any order: the leaf
-/// is the one with the requested public key. It must be for that key, chain to the anchors, be valid now, be no CA,
-/// allow digitalSignature where it has a keyUsage, allow clientAuth where it has an extendedKeyUsage, and hold every
-/// name asked for (exact: no other subject attribute or alternative name either, beyond a re-ordering). Errors:
-/// certificate_wrong_key, certificate_untrusted, certificate_not_valid_now, certificate_is_ca, certificate_wrong_usage,
-/// certificate_wrong_name. All of them Retry::later: the CA may do better next time.
+/// is the one with the requested public key. It must be for that key, chain to the anchors, be valid now (or within 60
+/// s: clocks differ), be no CA, allow digitalSignature where it has a keyUsage, allow clientAuth where it has an
+/// extendedKeyUsage, and hold every name asked for (exact: no other subject attribute or alternative name either,
+/// beyond a re-ordering). Errors: certificate_wrong_key, certificate_untrusted, certificate_not_valid_now,
+/// certificate_is_ca, certificate_wrong_usage, certificate_wrong_name. All of them Retry::later: the CA may do better
+/// next time.
 Result<Accepted> accept(const std::vector<Certificate>& returned, const Expectation& expectation, Time now);
 
 }  // namespace devid::pki
