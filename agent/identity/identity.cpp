@@ -139,7 +139,9 @@ void Identity::destroy_abandoned_keys(const Tokens& tokens) {
 Result<Rotation> Identity::carry_out(JobKind kind, JobOptions options, const Workplace& place) {
   destroy_abandoned_keys(place.tokens);
   if (request_) {
-    const bool usable = std::holds_alternative<Poll>(step_forward(situation(), place.clock.now())) &&
+    // An enrollment is authenticated by the IDevID: it does not go on with a renewal.
+    const bool other_method = kind == JobKind::enroll && request_->provenance.method == JobKind::renew;
+    const bool usable = !other_method && std::holds_alternative<Poll>(step_forward(situation(), place.clock.now())) &&
                         request_->provenance.token == place.profile.token &&
                         request_->provenance.public_key.algorithm == place.profile.algorithm &&
                         request_->provenance.server == place.profile.server.endpoint.base;
@@ -154,6 +156,7 @@ Result<Rotation> Identity::attempt(JobKind kind, JobOptions options, const Surro
   // An attempt is a failed one until it has succeeded: if this process dies of it, the next one waits.
   record_.last_attempt = surroundings.clock.now();
   record_.attempts += 1;
+  record_.method = kind;
   record_.next_attempt = *record_.last_attempt + backoff(record_.attempts, profile_->retry, surroundings.random);
   record_.last_error = Error{.code = Errc::cancelled,
                              .retry = Retry::later,

@@ -44,6 +44,20 @@ Time due_time(const Situation& situation, const Profile& profile, Time now) {
   return situation.credential ? renewal_of_current(*situation.credential, record, profile).at : at_once;
 }
 
+/// Whether the current credential was of no use in the last attempt: its key is gone, or the server does not want it.
+/// Then the IDevID is next, and if that fails too, the credential again.
+enum class Rejected { no, by_server, by_token };
+Rejected rejected(const Record& record) {
+  if (record.attempts == 0 || record.method != JobKind::renew || !record.last_error) return Rejected::no;
+  switch (record.last_error->code) {
+    case Errc::token_no_such_key:
+    case Errc::token_wrong_key: return Rejected::by_token;
+    case Errc::server_unauthorized:
+    case Errc::tls_failed: return Rejected::by_server;
+    default: return Rejected::no;
+  }
+}
+
 std::string text(Time time) { return fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", time); }
 
 std::string next(std::string_view doing, Time due, Time now) {
@@ -86,8 +100,9 @@ Assessment assess_failed(const Situation& situation, Time now, Time due) {
   }
   const bool alive = is_alive(situation, now);
   const State state = alive ? State::degraded : situation.credential ? State::expired : State::unenrolled;
+  const JobKind failed = situation.record.method.value_or(alive ? JobKind::renew : JobKind::enroll);
   return {state,
-          fmt::format("{}; the last {} failed: {}; {}", credential, alive ? "renewal" : "enrollment",
+          fmt::format("{}; the last {} failed: {}; {}", credential, failed == JobKind::renew ? "renewal" : "enrollment",
                       last_failure(situation.record), next("tries again", due, now)),
           due};
 }
@@ -124,9 +139,12 @@ RenewalTime renewal_time(const Validity& validity, const RenewAt& renew_at) {
 
 Step step_forward(const Situation& situation, Time now) {
   const bool alive = is_alive(situation, now);
-  // A renewal is authenticated by the current credential: once that has expired, the request is of no more use.
-  if (situation.request && (alive || situation.request == JobKind::enroll)) return Poll{*situation.request};
-  if (alive) return Renew{};
+  const Rejected rejection = rejected(situation.record);
+  // A renewal is authenticated by the current credential: once that has expired, or cannot be used, the request is of
+  // no more use. What a server does not want now, it may want later.
+  const bool can_renew = alive && rejection != Rejected::by_token;
+  if (situation.request && (can_renew || situation.request == JobKind::enroll)) return Poll{*situation.request};
+  if (can_renew && rejection == Rejected::no) return Renew{};
   return Enroll{};
 }
 
@@ -148,8 +166,8 @@ Result<> check_allowed(const std::string& name, const Situation& situation, JobK
     return refuse(situation.credential ? "its credential has expired" : "it has no credential",
                   fmt::format("devidctl enroll {}", name));
   }
-  const bool waits = situation.request == JobKind::enroll;
-  if (kind == JobKind::enroll && alive && !waits && !options.force) {
+  const bool is_next = kind_of(step_forward(situation, now)) == JobKind::enroll;
+  if (kind == JobKind::enroll && !is_next && !options.force) {
     return refuse(
         "it has a valid credential",
         fmt::format("devidctl renew {0}, or devidctl enroll --force {0} to begin again with the IDevID", name));

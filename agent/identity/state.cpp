@@ -34,6 +34,12 @@ std::optional<Errc> code_from_name(std::string_view name) {
   return found == codes.end() ? std::nullopt : std::optional(*found);
 }
 
+std::optional<JobKind> method_from_name(std::string_view name) {
+  for (const JobKind kind : {JobKind::enroll, JobKind::renew})
+    if (job_kind_name(kind) == name) return kind;
+  return std::nullopt;
+}
+
 std::optional<Retry> retry_from_name(std::string_view name) {
   constexpr std::array all{Retry::never, Retry::later, Retry::after_operator};
   const auto* const found = std::ranges::find(all, name, retry_name);
@@ -111,6 +117,7 @@ std::string to_json(const Record& record) {
             {"attempts", record.attempts},
             {"polls", record.polls},
             {"unanswered", record.unanswered}};
+  if (record.method) json["method"] = job_kind_name(*record.method);
   put(json, "last_attempt", record.last_attempt);
   put(json, "last_success", record.last_success);
   put(json, "next_attempt", record.next_attempt);
@@ -136,6 +143,10 @@ Result<Record> parse_record(std::string_view text) {
                 .last_success = reader.time("last_success"),
                 .next_attempt = reader.time("next_attempt"),
                 .pending_since = reader.time("pending_since")};
+  if (json.contains("method")) {
+    record.method = method_from_name(reader.text("method"));
+    if (!record.method) reader.complain("method");
+  }
   if (!reader.complaint().empty()) return fail(corrupt(reader.complaint()));
   if (const auto member = json.find("last_error"); member != json.end()) {
     auto error = parse_error(*member);

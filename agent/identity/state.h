@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "agent/identity/job.h"
 #include "base/clock.h"
 #include "base/result.h"
 
@@ -14,10 +15,11 @@ namespace devid::identity {
 /// What devid remembers about its attempts for one identity, across restarts: the content of state.json. Nothing of it
 /// is needed for the credential to work: without it devid goes by the generations alone.
 struct Record {
-  std::uint64_t generation = 0;  ///< what `current` was when this was written; another one on disk makes it stale
-  std::uint32_t attempts = 0;    ///< failed ones in a row; an attempt counts from its start until it succeeds
-  std::uint32_t polls = 0;       ///< how often the pending request was answered with "later"
-  std::uint32_t unanswered = 0;  ///< how often in a row the request on disk was presented without a usable answer
+  std::uint64_t generation = 0;   ///< what `current` was when this was written; another one on disk makes it stale
+  std::uint32_t attempts = 0;     ///< failed ones in a row; an attempt counts from its start until it succeeds
+  std::uint32_t polls = 0;        ///< how often the pending request was answered with "later"
+  std::uint32_t unanswered = 0;   ///< how often in a row the request on disk was presented without a usable answer
+  std::optional<JobKind> method;  ///< of the last attempt
   std::optional<Time> last_attempt;
   std::optional<Time> last_success;
   std::optional<Time> next_attempt;   ///< after a failure, or of a pending request

@@ -275,5 +275,46 @@ TEST(AStepForward, IsTakenBeforeItIsDue) {
   EXPECT_EQ(step_forward(situation(ninety_days, {}, JobKind::enroll), noon), Step(Poll{JobKind::enroll}));
 }
 
+struct Turn {
+  Errc code;
+  std::optional<JobKind> request;
+  Step next;
+};
+
+TEST(ACredentialThatIsOfNoUse, GivesWayToTheIdevid) {
+  const std::vector<Turn> turns = {
+      {Errc::token_no_such_key, {}, Enroll{}},
+      {Errc::token_wrong_key, {}, Enroll{}},
+      {Errc::token_wrong_key, JobKind::renew, Enroll{}},
+      {Errc::token_wrong_key, JobKind::enroll, Poll{JobKind::enroll}},
+      {Errc::server_unauthorized, {}, Enroll{}},
+      {Errc::tls_failed, {}, Enroll{}},
+      {Errc::tls_failed, JobKind::renew, Poll{JobKind::renew}},
+      {Errc::server_unauthorized, JobKind::renew, Poll{JobKind::renew}},
+      {Errc::server_refused, {}, Renew{}},
+      {Errc::server_unavailable, {}, Renew{}},
+      {Errc::token_unreachable, {}, Renew{}},
+      {Errc::cancelled, {}, Renew{}},
+  };
+  for (const Turn& turn : turns) {
+    SCOPED_TRACE(code_name(turn.code));
+    Record record = failed(renewal, renewal + hours(1));
+    record.method = JobKind::renew;
+    record.last_error->code = turn.code;
+    const Situation tried = situation(ninety_days, record, turn.request);
+    EXPECT_EQ(step_forward(tried, renewal), turn.next);
+    const bool enrolls = kind_of(turn.next) == JobKind::enroll;
+    EXPECT_EQ(check_allowed("gateway", tried, JobKind::enroll, {}, renewal).has_value(), enrolls);
+    EXPECT_TRUE(check_allowed("gateway", tried, JobKind::renew, {}, renewal)) << "somebody may know better";
+  }
+}
+
+TEST(ACredentialThatIsOfNoUse, HasItsTurnAgainAfterTheIdevid) {
+  Record record = failed(renewal, renewal + hours(1));
+  record.method = JobKind::enroll;
+  record.last_error->code = Errc::server_unauthorized;
+  EXPECT_EQ(step_forward(situation(ninety_days, record), renewal), Step(Renew{}));
+}
+
 }  // namespace
 }  // namespace devid::identity

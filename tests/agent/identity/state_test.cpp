@@ -21,6 +21,7 @@ Record full_record() {
           .attempts = 3,
           .polls = 2,
           .unanswered = 4,
+          .method = JobKind::renew,
           .last_attempt = at(1000),
           .last_success = at(500),
           .next_attempt = at(2000),
@@ -47,6 +48,7 @@ TEST_F(TheRecord, SurvivesARestart) {
   EXPECT_EQ(record.attempts, 3U);
   EXPECT_EQ(record.polls, 2U);
   EXPECT_EQ(record.unanswered, 4U);
+  EXPECT_EQ(record.method, JobKind::renew);
   EXPECT_EQ(record.last_attempt, at(1000));
   EXPECT_EQ(record.last_success, at(500));
   EXPECT_EQ(record.next_attempt, at(2000));
@@ -91,6 +93,7 @@ TEST_F(TheRecord, IsWrittenInAFormThatPeopleCanReadAndOthersCannotChange) {
   "attempts": 3,
   "polls": 2,
   "unanswered": 4,
+  "method": "renew",
   "last_attempt": 1000,
   "last_success": 500,
   "next_attempt": 2000,
