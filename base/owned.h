@@ -8,7 +8,7 @@ template <auto Free>
 struct FreeWith {
   template <class T>
   void operator()(T* p) const noexcept {
-    Free(p);
+    Free(p);  // NOLINT(cppcoreguidelines-no-malloc,cppcoreguidelines-owning-memory): this is the RAII
   }
 };
 

@@ -83,15 +83,11 @@ int run(const Options& options) {
   return end == EventLoop::End::disconnected ? 1 : 0;
 }
 
-}  // namespace
-}  // namespace devid
-
-int main(int argc, char** argv) {
-  // The TSS would write to standard error by itself; what it has to say is in our errors. Before there are threads.
-  ::setenv("TSS2_LOG", "all+NONE", 0);
-  devid::Options options;
+/// Reads the command line, then serves.
+int start(int argc, char** argv) {
+  Options options;
   CLI::App app("devidd keeps the device's cryptographic identity in hardware. It is started by D-Bus; see devidd(8).");
-  app.set_version_flag("--version", std::string("devidd ") + devid::version);
+  app.set_version_flag("--version", std::string("devidd ") + version);
   app.add_option("--configuration-directory", options.paths.configuration, "devid.toml and identities.d are here")
       ->capture_default_str();
   app.add_option("--vendor-directory", options.paths.vendor_configuration, "identities.d of the vendor is here")
@@ -106,8 +102,17 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
+  return run(options);
+}
+
+}  // namespace
+}  // namespace devid
+
+int main(int argc, char** argv) {
+  // The TSS would write to standard error by itself; what it has to say is in our errors. Before there are threads.
+  ::setenv("TSS2_LOG", "all+NONE", 0);
   try {
-    return devid::run(options);
+    return devid::start(argc, argv);
   } catch (const std::exception& error) {
     return devid::fail_to_start(
         {.code = devid::Errc::internal, .what = "the bus or the system failed", .reason = error.what()});

@@ -35,7 +35,10 @@ std::string format_time(const std::optional<Time>& time) {
 }
 
 void log_job(JobKind kind, const Result<JobResult>& result, const identity::Status& status) {
-  if (!result) return log_failure(kind, result.error(), status);
+  if (!result) {
+    log_failure(kind, result.error(), status);
+    return;
+  }
   if (*result == JobResult::pending) {
     journal::Entry(journal::Priority::notice, journal::pending,
                    fmt::format("identity '{}': {} is pending at the CA; {}", status.name, job_kind_name(kind),

@@ -36,7 +36,7 @@ int drop_code(dl_phdr_info* object, std::size_t /*size*/, void* /*data*/) {
 }  // namespace
 
 void release_unused_pages() {
-  ::malloc_trim(0);
+  static_cast<void>(::malloc_trim(0));
   dl_iterate_phdr(drop_code, nullptr);
 }
 

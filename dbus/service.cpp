@@ -94,7 +94,8 @@ Result<sdbus::ObjectPath> Service::start_job(const identity::Status& status, Job
   job->announce();
   manager_.emitJobNew(job->path(), wire::identity_path(status.name));
   submit([this, number, name = status.name, kind, options, control = job->control()](Agent& agent) {
-    Reporter reporter(*control, [this, number](Phase phase) { loop_.post([=, this] { begin(number, phase); }); });
+    Reporter reporter(*control,
+                      [this, number](Phase phase) { loop_.post([this, number, phase] { begin(number, phase); }); });
     auto result = control->cancelled
                       ? Result<JobResult>(fail({.code = Errc::cancelled, .what = "the job was cancelled"}))
                       : agent.run(name, kind, options, reporter);
@@ -153,8 +154,7 @@ void Service::reload(std::function<void(const Result<>&)> done) {
 
 bool Service::clock_trusted() const {
   Time floor{Seconds(build_time)};
-  for (const auto& [name, object] : identities_)
-    if (object->status().not_before) floor = std::max(floor, *object->status().not_before);
+  for (const auto& [name, object] : identities_) floor = std::max(floor, object->status().not_before.value_or(floor));
   return clock_.now() >= floor;
 }
 

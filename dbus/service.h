@@ -60,8 +60,8 @@ class Service {
   /// Lets the worker post every status as it is now.
   void refresh();
   void take_over(std::vector<identity::Status> statuses);
-  void begin(std::uint64_t job, Phase phase);
-  void finish(std::uint64_t job, const Result<JobResult>& result, std::vector<identity::Status> statuses);
+  void begin(std::uint64_t number, Phase phase);
+  void finish(std::uint64_t number, const Result<JobResult>& result, std::vector<identity::Status> statuses);
   [[nodiscard]] JobObject* job_of(const std::string& identity) const;
 
   sdbus::IConnection& connection_;

@@ -53,7 +53,7 @@ std::string text_of(const Error& error) {
 }
 
 sdbus::Error to_dbus(const Error& error) {
-  return sdbus::Error(std::string(error_prefix).append(code_name(error.code)), text_of(error));
+  return {std::string(error_prefix).append(code_name(error.code)), text_of(error)};
 }
 
 Error from_dbus(const sdbus::Error& error) {

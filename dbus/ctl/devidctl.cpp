@@ -85,7 +85,7 @@ int run(int argc, char** argv) {
 }  // namespace devid::ctl
 
 int main(int argc, char** argv) {
-  std::setlocale(LC_ALL, "");
+  static_cast<void>(std::setlocale(LC_ALL, ""));  // without one that is installed: plain text
   try {
     return devid::ctl::run(argc, argv);
   } catch (const std::exception& error) {

@@ -89,7 +89,7 @@ Result<std::vector<JobOutcome>> JobWatch::wait_for(const std::vector<sdbus::Obje
   }
   if (end == EventLoop::End::signal)
     return fail({.code = Errc::cancelled, .what = "no longer waiting", .hint = "the job goes on: devidctl status"});
-  std::vector<JobOutcome> outcomes;
+  std::vector<JobOutcome> outcomes;  // NOLINT(misc-const-correctness): it is filled below
   outcomes.reserve(waiting_.size());
   for (const auto& job : waiting_) outcomes.push_back(seen_[job]);
   return outcomes;
