@@ -10,7 +10,7 @@ namespace {
 Error damaged() {
   return {.code = Errc::state_corrupt,
           .retry = Retry::later,
-          .what = "the newest generation was damaged; the one before it is current again",
+          .what = "the newest generation was damaged; devid went back to the newest good one, where there is one",
           .hint = "look into the directory whose name ends in .damaged; check the disk"};
 }
 

@@ -141,7 +141,7 @@ TEST(AnAlternativeName, IsWrittenInItsCanonicalForm) {
   EXPECT_EQ(text(Kind::ip, "nonsense"), "IP:nonsense");
 }
 
-Certificate certificate_with(test::CertificateSpec spec) {
+Certificate certificate_with(const test::CertificateSpec& spec) {
   test::TestPki pki;
   return read_certificates(as_bytes(pki.issue(spec).certificate_pem)).value().front();
 }
