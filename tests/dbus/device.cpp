@@ -1,5 +1,8 @@
 #include "tests/dbus/device.h"
 
+#include <gtest/gtest.h>
+
+#include <csignal>
 #include <fstream>
 #include <iterator>
 #include <stdexcept>
@@ -31,6 +34,14 @@ Device::Device(DeviceSpec spec)
   bus_ = std::make_unique<PrivateBus>(std::vector<std::string>{
       devidd, "--configuration-directory", configuration(), "--vendor-directory", directory_.path() / "usr",
       "--state-directory", state(), "--idle-timeout", std::to_string(spec_.idle_timeout)});
+}
+
+Device::~Device() {
+  if (!bus_) return;
+  bus_->kill_owner(SIGTERM);
+  const std::string log = bus_->log();
+  for (const char* complaint : {"AddressSanitizer", "ThreadSanitizer", "runtime error:"})
+    EXPECT_EQ(log.find(complaint), std::string::npos) << log;
 }
 
 void Device::start_server() {
