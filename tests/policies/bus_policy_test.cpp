@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "tests/support/command.h"
+#include "tests/support/system_bus_rules.h"
 #include "tests/support/temporary_directory.h"
 
 namespace devid::test {
@@ -15,27 +16,14 @@ namespace {
 constexpr std::string_view manager = "/org/devid1";
 constexpr std::string_view identity = "/org/devid1/identity/gateway";
 
-/// What a system bus is by default, and the policy; {0} is a directory.
+/// What a system bus is by default, and the policy; {0} is a directory, {1} system_bus_rules.
 constexpr const char* bus_configuration =
     R"(<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig>
   <listen>unix:tmpdir={0}</listen>
   <servicedir>{0}</servicedir>
-  <policy context="default">
-    <allow user="*"/>
-    <deny own="*"/>
-    <deny send_type="method_call"/>
-    <allow send_type="signal"/>
-    <allow send_requested_reply="true" send_type="method_return"/>
-    <allow send_requested_reply="true" send_type="error"/>
-    <allow receive_type="method_call"/>
-    <allow receive_type="method_return"/>
-    <allow receive_type="error"/>
-    <allow receive_type="signal"/>
-    <allow send_destination="org.freedesktop.DBus"/>
-  </policy>
-  <include>policy.conf</include>
+{1}  <include>policy.conf</include>
 </busconfig>
 )";
 
@@ -48,7 +36,7 @@ class TheBusPolicy : public testing::Test {
 
   TheBusPolicy() {
     write("org.devid1.service", "[D-BUS Service]\nName=org.devid1\nExec=/bin/false\n");
-    write("bus.conf", fmt::format(bus_configuration, directory_.path().string()));
+    write("bus.conf", fmt::format(bus_configuration, directory_.path().string(), system_bus_rules));
   }
 
   /// What dbus-send printed.

@@ -18,6 +18,8 @@
 #include <string_view>
 #include <thread>
 
+#include "tests/support/system_bus_rules.h"
+
 namespace devid::test {
 namespace {
 
@@ -35,20 +37,8 @@ std::string bus_configuration(const std::filesystem::path& directory) {
   <auth>EXTERNAL</auth>
   <servicedir>)" +
          directory.string() + R"(</servicedir>
-  <policy context="default">
-    <allow user="*"/>
-    <deny own="*"/>
-    <deny send_type="method_call"/>
-    <allow send_type="signal"/>
-    <allow send_requested_reply="true" send_type="method_return"/>
-    <allow send_requested_reply="true" send_type="error"/>
-    <allow receive_type="method_call"/>
-    <allow receive_type="method_return"/>
-    <allow receive_type="error"/>
-    <allow receive_type="signal"/>
-    <allow send_destination="org.freedesktop.DBus"/>
-  </policy>
-  <include>)" DEVID_SOURCE_DIR R"(/policies/org.devid1.conf</include>
+)" + system_bus_rules +
+         R"(  <include>)" DEVID_SOURCE_DIR R"(/policies/org.devid1.conf</include>
   <policy user=")" +
          user + R"(">
     <allow own="*"/>
