@@ -28,8 +28,13 @@ enum class Errc {
   token_no_such_key,
   token_wrong_key,  ///< a key is there, but it is of the wrong kind or belongs to another token
   token_unsupported,
+  token_module,     ///< the PKCS#11 module is not one, cannot be loaded, or crashes
+  token_ambiguous,  ///< more than one token, or object, is meant
+  token_read_only,  ///< nothing can be written to the token
+  token_full,
   token_failed,  ///< any other failure of the token
   idevid_missing,
+  idevid_expired,
   idevid_mismatch,  ///< the IDevID certificate is not for the IDevID key
   // The network and the server.
   network_unreachable,  ///< cannot resolve, connect, or the connection broke

@@ -24,7 +24,7 @@ struct Options {
 
 Tokens make_tokens(const Configuration& configuration) {
   Tokens tokens;
-  tokens.emplace("tpm", std::make_unique<TpmToken>(TpmSpec{.tcti = configuration.tcti}));
+  tokens.emplace("tpm", std::make_unique<TpmToken>(TpmSpec{.tcti = configuration.tpm.tcti}));
   return tokens;
 }
 

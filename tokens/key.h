@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -9,17 +11,24 @@
 namespace devid {
 
 /// The kinds of key that devid makes and uses.
-enum class KeyAlgorithm { ec_p256, ec_p384, rsa_2048, rsa_3072 };
+enum class KeyAlgorithm { ec_p256, ec_p384, ec_p521, rsa_2048, rsa_3072, rsa_4096 };
 
-/// As configuration and D-Bus write it: "ec-p256", "ec-p384", "rsa-2048", "rsa-3072".
+/// Every one of them, in that order.
+std::span<const KeyAlgorithm> all_key_algorithms();
+
+/// As configuration and D-Bus write it: "ec-p256", "ec-p384", "ec-p521", "rsa-2048", "rsa-3072", "rsa-4096".
 std::string_view algorithm_name(KeyAlgorithm algorithm);
 std::optional<KeyAlgorithm> algorithm_from_name(std::string_view name);
 bool is_rsa(KeyAlgorithm algorithm);
+/// The size in bits: of the curve's field and order (256, 384, 521), or of the modulus.
+std::size_t key_bits(KeyAlgorithm algorithm);
+/// The same in whole bytes: of each half of a raw r‖s and of a coordinate (32, 48, 66), or of an RSA signature.
+std::size_t key_bytes(KeyAlgorithm algorithm);
 
 enum class Digest { sha256, sha384, sha512 };
 /// The length of a digest in bytes: 32, 48, 64.
 std::size_t digest_size(Digest digest);
-/// The digest that fits the strength of a key: SHA-384 for P-384, SHA-256 for the others.
+/// The digest that fits the strength of a key: SHA-384 for P-384, SHA-512 for P-521, SHA-256 for the others.
 Digest digest_for(KeyAlgorithm algorithm);
 
 enum class Padding {

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <tuple>
 #include <utility>
 
@@ -24,11 +25,11 @@ using EcdsaSignature = Owned<ECDSA_SIG, ECDSA_SIG_free>;
 struct Curve {
   KeyAlgorithm algorithm;
   const char* name;
-  std::size_t field;  ///< bytes of a coordinate, and of the order
 };
 constexpr std::array curves = std::to_array<Curve>({
-    {KeyAlgorithm::ec_p256, SN_X9_62_prime256v1, 32},
-    {KeyAlgorithm::ec_p384, SN_secp384r1, 48},
+    {KeyAlgorithm::ec_p256, SN_X9_62_prime256v1},
+    {KeyAlgorithm::ec_p384, SN_secp384r1},
+    {KeyAlgorithm::ec_p521, SN_secp521r1},
 });
 
 /// The bounds of a DER SubjectPublicKeyInfo and of a DER ECDSA signature that are worth parsing.
@@ -40,6 +41,12 @@ const Curve* curve_of(KeyAlgorithm algorithm) {
   return found == curves.end() ? nullptr : found;
 }
 
+std::optional<KeyAlgorithm> rsa_algorithm(std::size_t bits) {
+  for (const KeyAlgorithm algorithm : all_key_algorithms())
+    if (is_rsa(algorithm) && key_bits(algorithm) == bits) return algorithm;
+  return std::nullopt;
+}
+
 Error out_of_memory(std::string_view what) { return openssl_error(Errc::internal, Retry::later, what); }
 
 Error unsupported(std::string reason) {
@@ -47,7 +54,7 @@ Error unsupported(std::string reason) {
           .retry = Retry::after_operator,
           .what = "the key is of a kind that devid does not use",
           .reason = std::move(reason),
-          .hint = "use an EC key on P-256 or P-384, or an RSA key of 2048 or 3072 bits"};
+          .hint = "use an EC key on P-256, P-384 or P-521, or an RSA key of 2048, 3072 or 4096 bits"};
 }
 
 Error malformed_signature(std::string reason) {
@@ -101,9 +108,9 @@ Result<PublicKey> ec_key_of(EVP_PKEY* key) {
                    EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_EC_PUB_Y, &y) > 0;
   const BigNumber owned_x(x);
   const BigNumber owned_y(y);
-  Bytes x_bytes(curve->field);
-  Bytes y_bytes(curve->field);
-  const int size = static_cast<int>(curve->field);
+  Bytes x_bytes(key_bytes(curve->algorithm));
+  Bytes y_bytes(x_bytes.size());
+  const int size = static_cast<int>(x_bytes.size());
   if (!got || BN_bn2binpad(x, as_uchar(std::span(x_bytes)), size) < 0 ||
       BN_bn2binpad(y, as_uchar(std::span(y_bytes)), size) < 0) {
     return fail(openssl_error(Errc::token_wrong_key, Retry::after_operator, "cannot read the point of the EC key"));
@@ -114,11 +121,11 @@ Result<PublicKey> ec_key_of(EVP_PKEY* key) {
 
 Result<PublicKey> rsa_key_of(EVP_PKEY* key) {
   const int bits = EVP_PKEY_get_bits(key);
-  if (bits != 2048 && bits != 3072) return fail(unsupported("it is an RSA key of " + std::to_string(bits) + " bits"));
+  const auto algorithm = rsa_algorithm(static_cast<std::size_t>(bits));
+  if (!algorithm) return fail(unsupported("it is an RSA key of " + std::to_string(bits) + " bits"));
   auto spki = spki_of(key);
   if (!spki) return fail(std::move(spki.error()));
-  return PublicKey{.algorithm = bits == 2048 ? KeyAlgorithm::rsa_2048 : KeyAlgorithm::rsa_3072,
-                   .spki = std::move(*spki)};
+  return PublicKey{.algorithm = *algorithm, .spki = std::move(*spki)};
 }
 
 bool set_scheme(EVP_PKEY_CTX* context, SignatureScheme scheme) {
@@ -158,10 +165,11 @@ Result<PublicKey> ec_public_key(KeyAlgorithm algorithm, BytesView x, BytesView y
   const Error refusal{.code = Errc::token_wrong_key,
                       .retry = Retry::after_operator,
                       .what = "the public key of the token is not a point of its curve"};
-  if (x.size() > curve->field || y.size() > curve->field) return fail(refusal);
-  Bytes point(1 + (2 * curve->field));
+  const std::size_t field = key_bytes(algorithm);
+  if (x.size() > field || y.size() > field) return fail(refusal);
+  Bytes point(1 + (2 * field));
   point[0] = std::byte{POINT_CONVERSION_UNCOMPRESSED};
-  std::ranges::copy(x, point.begin() + static_cast<std::ptrdiff_t>(1 + curve->field - x.size()));
+  std::ranges::copy(x, point.begin() + static_cast<std::ptrdiff_t>(1 + field - x.size()));
   std::ranges::copy(y, point.end() - static_cast<std::ptrdiff_t>(y.size()));
   const ParamBuilder builder(OSSL_PARAM_BLD_new());
   if (!builder || OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME, curve->name, 0) == 0 ||
@@ -176,7 +184,8 @@ Result<PublicKey> ec_public_key(KeyAlgorithm algorithm, BytesView x, BytesView y
 Result<PublicKey> rsa_public_key(BytesView modulus, unsigned long exponent) {
   while (!modulus.empty() && modulus.front() == std::byte{0}) modulus = modulus.subspan(1);
   const bool whole = !modulus.empty() && (modulus.front() & std::byte{0x80}) != std::byte{0};
-  if (!whole || (modulus.size() != 256 && modulus.size() != 384))
+  const auto algorithm = rsa_algorithm(modulus.size() * 8);
+  if (!whole || !algorithm)
     return fail(unsupported("its RSA modulus has about " + std::to_string(modulus.size() * 8) + " bits"));
   if (exponent < 3 || exponent % 2 == 0)
     return fail(unsupported("its RSA public exponent is " + std::to_string(exponent)));
@@ -190,8 +199,7 @@ Result<PublicKey> rsa_public_key(BytesView modulus, unsigned long exponent) {
   }
   auto spki = spki_from_params("RSA", builder.get(), unsupported({}));
   if (!spki) return fail(std::move(spki.error()));
-  return PublicKey{.algorithm = modulus.size() == 256 ? KeyAlgorithm::rsa_2048 : KeyAlgorithm::rsa_3072,
-                   .spki = std::move(*spki)};
+  return PublicKey{.algorithm = *algorithm, .spki = std::move(*spki)};
 }
 
 Result<PublicKey> public_key_of(EVP_PKEY* key) {
@@ -227,8 +235,8 @@ Result<> verify(const PublicKey& key, BytesView digest, SignatureScheme scheme, 
   auto evp = to_evp_public(key);
   if (!evp) return fail(std::move(evp.error()));
   Bytes octets = to_bytes(signature);
-  if (const Curve* curve = curve_of(key.algorithm); curve != nullptr) {
-    if (signature.size() != 2 * curve->field) return fail(does_not_verify("it has a wrong length"));
+  if (!is_rsa(key.algorithm)) {
+    if (signature.size() != 2 * key_bytes(key.algorithm)) return fail(does_not_verify("it has a wrong length"));
     auto der = ecdsa_to_der(signature);
     if (!der) return fail(std::move(der.error()));
     octets = std::move(*der);

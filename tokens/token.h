@@ -1,11 +1,14 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
+#include "tokens/authorization.h"
 #include "tokens/key.h"
 
 namespace devid {
@@ -15,6 +18,8 @@ namespace devid {
 struct KeySpec {
   KeyAlgorithm algorithm = KeyAlgorithm::ec_p256;
   std::string label;
+  /// What the key will ask for before it signs. Error of a token that cannot do it: token_unsupported.
+  KeyAuthorization authorization;
 };
 
 /// A private key inside a token. The key itself cannot be read, by anyone.
@@ -43,10 +48,30 @@ class PrivateKey {
   virtual Result<Bytes> sign(BytesView digest, SignatureScheme scheme) = 0;
 };
 
-/// One key that a token lists. `location` is what Token::open_key_at takes.
+/// One key that a token lists. `location` is what Token::open_key_at takes; the error says why devid cannot sign with
+/// it (a storage key, a restricted key, another algorithm).
 struct KeyListing {
   std::string location;
-  PublicKey public_key;
+  Result<PublicKey> public_key;
+};
+
+/// One certificate that a token lists. `location` is what Token::read_certificate takes; `content` is as there, or why
+/// it cannot be read.
+struct CertificateListing {
+  std::string location;
+  Result<Bytes> content;
+};
+
+/// What a token says of itself when it is asked.
+struct TokenReport {
+  std::string manufacturer;
+  std::string model;
+  std::string serial_number;
+  std::string firmware;
+  std::vector<KeyAlgorithm> algorithms;  ///< that it can make keys of
+  /// How many more keys it can hold for good. None if it does not say; a key of devid may need no slot (TPM).
+  std::optional<std::uint32_t> free_key_slots;
+  std::vector<std::string> remarks;  ///< what an operator should know: "one wrong PIN more locks the token"
 };
 
 /// What a token says of itself, for people and for ListTokens.
@@ -77,19 +102,35 @@ class Token {
   /// another token is token_wrong_key, at the latest when it signs. May leave the hardware alone until then.
   virtual Result<std::unique_ptr<PrivateKey>> open_key(std::string_view pem) = 0;
 
-  /// Opens a key that was there before devid: "handle:0x81020000" on a TPM. It must be able to sign.
+  /// Opens a key that was there before devid: "handle:0x81020000" on a TPM, "pkcs11:id=%01" on an HSM. It must be able
+  /// to sign.
   virtual Result<std::unique_ptr<PrivateKey>> open_key_at(std::string_view location) = 0;
 
-  /// Reads a certificate that the manufacturer left in the token: "nv:0x01c90200" on a TPM. Returns what is stored
-  /// there, unparsed: DER or PEM, maybe padded; at most 16 KiB.
+  /// Reads a certificate that the manufacturer left in the token: "nv:0x01c90200" on a TPM, "pkcs11:id=%01" on an HSM.
+  /// Returns what is stored there, unparsed: DER or PEM, maybe padded; at most 16 KiB.
   virtual Result<Bytes> read_certificate(std::string_view location) = 0;
 
   /// Destroys a key by what PrivateKey::pem() once returned. A key that is no longer there is no error.
   /// Never destroys a key that devid did not make.
   virtual Result<> destroy_key(std::string_view pem) = 0;
 
-  /// The keys that are in the token for good, in the order of their locations.
+  /// The keys that are in the token for good, in the order of their locations; at most 1,024.
   virtual Result<std::vector<KeyListing>> list_keys() = 0;
+
+  /// The certificates of an end entity that may be in the token, in the order in which they are likely to be the
+  /// IDevID's: on a TPM the indices that the TCG gives to IDevID and IAK, as far as they are defined; at most 64.
+  virtual Result<std::vector<CertificateListing>> list_certificates() = 0;
+
+  /// Where else a key of this kind may be: locations of keys that are not kept, but derived anew from a template that
+  /// the TCG or others have published ("template:H-2/x"), the likeliest first. Touches no hardware.
+  [[nodiscard]] virtual std::vector<std::string> derivable_keys(KeyAlgorithm algorithm) const = 0;
+
+  /// Writes a certificate (DER) beside a key that devid made, for other applications to find. Replaces one that devid
+  /// wrote there before; destroy_key() takes it away. A token that was not told to do so, or cannot, does nothing.
+  virtual Result<> store_certificate(std::string_view pem, BytesView certificate) = 0;
+
+  /// Asks the token what it is and what it can do. Makes no key, and uses no secret that could be wrong.
+  virtual Result<TokenReport> inspect() = 0;
 };
 
 }  // namespace devid

@@ -11,7 +11,7 @@ Result<Configuration> parse_configuration(std::string_view text, const std::file
   TableParser top(*root, "", complaints);
   Configuration configuration;
   TableParser tpm = top.table("tpm");
-  configuration.tcti = tpm.string("tcti").value_or(configuration.tcti);
+  configuration.tpm.tcti = tpm.string("tcti").value_or(configuration.tpm.tcti);
   tpm.refuse_unknown();
   top.refuse_unknown();
   if (auto complaint = complaints.first()) return fail(std::move(*complaint));

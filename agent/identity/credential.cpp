@@ -63,9 +63,9 @@ Result<std::vector<pki::Certificate>> read_idevid_certificates(Token& token, con
 }  // namespace
 
 Result<Credential> open_idevid(Token& token, const IdevidLocation& location) {
-  auto key = token.open_key_at(location.key);
+  auto key = token.open_key_at(location.key.empty() ? "handle:0x81020000" : location.key);
   if (!key) return fail(while_doing("open the key of the IDevID", missing(std::move(key.error()))));
-  auto certificates = read_idevid_certificates(token, location.certificate);
+  auto certificates = read_idevid_certificates(token, location.certificate.value_or(InToken{"nv:0x01c90200"}));
   if (!certificates) return fail(std::move(certificates.error()));
   pki::Certificate certificate = std::move(certificates->front());
   certificates->erase(certificates->begin());

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -11,6 +12,7 @@
 #include "agent/pki/acceptance.h"
 #include "agent/pki/name.h"
 #include "base/clock.h"
+#include "tokens/authorization.h"
 #include "tokens/key.h"
 
 namespace devid::identity {
@@ -47,10 +49,12 @@ struct InFile {
 };
 using CertificateLocation = std::variant<InToken, InFile>;
 
-/// Where the device's IDevID is.
+/// Where the device's IDevID is, as far as the profile says it. What it leaves open is looked for (discovery.h).
 struct IdevidLocation {
-  std::string key = "handle:0x81020000";  ///< what Token::open_key_at takes
-  CertificateLocation certificate = InToken{"nv:0x01c90200"};
+  std::string token;                               ///< empty: any
+  std::string key;                                 ///< what Token::open_key_at takes, or "template:H-2"; empty: any
+  std::optional<CertificateLocation> certificate;  ///< none: any
+  bool allow_expired = false;
   bool operator==(const IdevidLocation&) const = default;
 };
 
@@ -72,6 +76,7 @@ struct Profile {
   Server server;
   IdevidLocation idevid;
   KeyAlgorithm algorithm = KeyAlgorithm::ec_p256;
+  KeyAuthorization authorization;
   pki::Names names;  ///< an empty subject: the serialNumber of the IDevID's subject
   pki::NamePolicy name_policy = pki::NamePolicy::exact;
   std::filesystem::path trust_anchors;  ///< PEM: what the returned certificate must chain to

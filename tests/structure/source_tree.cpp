@@ -27,14 +27,15 @@ const std::map<std::string, std::vector<std::string>, std::less<>> arrows = {
     {"base", {"base"}},
     {"tokens", {"base", "tokens"}},
     {"tokens/tpm", {"base", "tokens", "tokens/tpm"}},
+    {"tokens/pkcs11", {"base", "tokens", "tokens/pkcs11"}},
     {"tokens/openssl", {"base", "tokens", "tokens/openssl"}},
     {"agent/pki", {"base", "tokens", "tokens/openssl/signing_key.h", "agent/pki"}},
     {"agent/est", {"base", "tokens", "tokens/openssl/signing_key.h", "agent/pki", "agent/est"}},
     {"agent/identity", {"base", "tokens", "tokens/openssl/signing_key.h", "agent/pki", "agent/est", "agent/identity"}},
     {"agent", {"base", "tokens", "tokens/openssl/signing_key.h", "agent/pki", "agent/est", "agent/identity", "agent"}},
     {"dbus",
-     {"base", "tokens", "tokens/tpm", "agent", "agent/identity", "dbus", "org.devid1.Manager.adaptor.h",
-      "org.devid1.Identity.adaptor.h", "org.devid1.Job.adaptor.h"}},
+     {"base", "tokens", "tokens/tpm", "tokens/pkcs11", "agent", "agent/identity", "dbus",
+      "org.devid1.Manager.adaptor.h", "org.devid1.Identity.adaptor.h", "org.devid1.Job.adaptor.h"}},
     {"dbus/ctl", {"base", "agent/pki", "dbus", "dbus/ctl"}},
 };
 
@@ -45,6 +46,8 @@ struct Room {
 };
 constexpr auto rooms = std::to_array<Room>({
     {.header = "tss2/", .where = "tokens/tpm/"},
+    {.header = "p11-kit/", .where = "tokens/pkcs11/"},
+    {.header = "libp11", .where = "tokens/pkcs11/"},
     {.header = "curl/", .where = "agent/est/"},
     {.header = "sdbus-c++/", .where = "dbus/"},
     {.header = "systemd/", .where = "dbus/"},

@@ -21,13 +21,9 @@ constexpr const char* pem_label = "FAKE TOKEN KEY";
 constexpr std::size_t largest_pem = 4096;
 
 Pkey generate(KeyAlgorithm algorithm) {
-  switch (algorithm) {
-    case KeyAlgorithm::ec_p256: return Pkey(EVP_EC_gen("P-256"));
-    case KeyAlgorithm::ec_p384: return Pkey(EVP_EC_gen("P-384"));
-    case KeyAlgorithm::rsa_2048: return Pkey(EVP_RSA_gen(2048));
-    case KeyAlgorithm::rsa_3072: return Pkey(EVP_RSA_gen(3072));
-  }
-  return nullptr;
+  const std::size_t bits = key_bits(algorithm);
+  if (is_rsa(algorithm)) return Pkey(EVP_RSA_gen(bits));
+  return Pkey(EVP_EC_gen(("P-" + std::to_string(bits)).c_str()));
 }
 
 bool set_padding(EVP_PKEY_CTX* context, Padding padding) {
@@ -105,6 +101,14 @@ void FakeHardware::put_certificate(const std::string& location, Bytes certificat
   certificates_.insert_or_assign(location, std::move(certificate));
 }
 
+void FakeHardware::make_derivable(const std::string& location) { derivable_.insert(location); }
+
+Bytes FakeHardware::stored_certificate(std::string_view pem) const {
+  const auto id = from_pem(pem);
+  const auto found = id ? stored_certificates_.find(*id) : stored_certificates_.end();
+  return found == stored_certificates_.end() ? Bytes{} : found->second;
+}
+
 void FakeHardware::fail_all(Error error) {
   failure_ = std::move(error);
   fails_in_ = 0;
@@ -171,7 +175,7 @@ class FakeKey final : public PrivateKey {
     }
     octets.resize(size);
     if (scheme.padding != Padding::none) return octets;
-    return ecdsa_from_der(octets, public_key_.algorithm == KeyAlgorithm::ec_p384 ? 48 : 32);
+    return ecdsa_from_der(octets, key_bytes(public_key_.algorithm));
   }
 
   FakeHardware& hardware_;
@@ -187,6 +191,8 @@ TokenDescription FakeToken::description() const { return {.name = name_, .kind =
 
 Result<std::unique_ptr<PrivateKey>> FakeToken::create_key(const KeySpec& spec) {
   if (auto begun = hardware_.begin(Operation::create_key); !begun) return fail(std::move(begun.error()));
+  if (!std::holds_alternative<NoAuthorization>(spec.authorization))
+    return fail(token_error(Errc::token_unsupported, "a fake token knows no authorizations"));
   Pkey key = generate(spec.algorithm);
   auto known = public_key_of(key.get());
   if (!known) return fail(std::move(known.error()));
@@ -230,6 +236,7 @@ Result<> FakeToken::destroy_key(std::string_view pem) {
   auto id = from_pem(pem);
   if (!id) return fail(std::move(id.error()));
   hardware_.made_.erase(*id);
+  hardware_.stored_certificates_.erase(*id);
   return {};
 }
 
@@ -237,8 +244,42 @@ Result<std::vector<KeyListing>> FakeToken::list_keys() {
   if (auto begun = hardware_.begin(Operation::list_keys); !begun) return fail(std::move(begun.error()));
   std::vector<KeyListing> listing;
   for (const auto& [location, stored] : hardware_.factory_)
-    listing.push_back({.location = location, .public_key = stored.public_key});
+    if (!hardware_.derivable_.contains(location))
+      listing.push_back({.location = location, .public_key = stored.public_key});
   return listing;
+}
+
+Result<std::vector<CertificateListing>> FakeToken::list_certificates() {
+  if (auto begun = hardware_.begin(Operation::list_certificates); !begun) return fail(std::move(begun.error()));
+  std::vector<CertificateListing> listing;
+  for (const auto& [location, content] : hardware_.certificates_)
+    listing.push_back({.location = location, .content = content});
+  return listing;
+}
+
+std::vector<std::string> FakeToken::derivable_keys(KeyAlgorithm algorithm) const {
+  std::vector<std::string> locations;
+  for (const auto& location : hardware_.derivable_)
+    if (hardware_.factory_.at(location).public_key.algorithm == algorithm) locations.push_back(location);
+  return locations;
+}
+
+Result<> FakeToken::store_certificate(std::string_view pem, BytesView certificate) {
+  if (auto begun = hardware_.begin(Operation::store_certificate); !begun) return begun;
+  auto id = from_pem(pem);
+  if (!id) return fail(std::move(id.error()));
+  if (!hardware_.made_.contains(*id)) return fail(token_error(Errc::token_no_such_key, "the key is gone"));
+  hardware_.stored_certificates_.insert_or_assign(*id, to_bytes(certificate));
+  return {};
+}
+
+Result<TokenReport> FakeToken::inspect() {
+  if (auto begun = hardware_.begin(Operation::inspect); !begun) return fail(std::move(begun.error()));
+  const auto algorithms = all_key_algorithms();
+  return TokenReport{.manufacturer = "devid",
+                     .model = "fake",
+                     .serial_number = hardware_.serial_,
+                     .algorithms = {algorithms.begin(), algorithms.end()}};
 }
 
 }  // namespace devid::test

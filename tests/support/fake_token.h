@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,7 +16,18 @@
 
 namespace devid::test {
 
-enum class Operation { create_key, open_key, open_key_at, read_certificate, destroy_key, list_keys, sign };
+enum class Operation {
+  create_key,
+  open_key,
+  open_key_at,
+  read_certificate,
+  destroy_key,
+  list_keys,
+  list_certificates,
+  store_certificate,
+  inspect,
+  sign
+};
 
 /// What a fake token keeps when the process that uses it ends: keys in memory, certificates from the factory, the one
 /// failure knob, and counters. Several FakeTokens, one after the other, may share it. Not thread-safe.
@@ -27,6 +39,11 @@ class FakeHardware {
   PublicKey put_key(const std::string& location, KeyAlgorithm algorithm);
   /// What read_certificate will return for that location.
   void put_certificate(const std::string& location, Bytes certificate);
+
+  /// Makes derivable_keys() name a location, at which put_key() put a key that list_keys() does not show then.
+  void make_derivable(const std::string& location);
+  /// What store_certificate() wrote for a key, by its PEM; empty if nothing.
+  [[nodiscard]] Bytes stored_certificate(std::string_view pem) const;
 
   /// From now on every operation fails and changes nothing.
   void fail_all(Error error);
@@ -59,7 +76,9 @@ class FakeHardware {
   Keys made_;     ///< by what the PEM holds
   Keys factory_;  ///< by location
   std::map<std::string, Bytes, std::less<>> certificates_;
-  std::array<unsigned, 7> counts_{};
+  std::array<unsigned, 10> counts_{};
+  std::set<std::string, std::less<>> derivable_;                   ///< locations
+  std::map<std::string, Bytes, std::less<>> stored_certificates_;  ///< by what the PEM holds
   std::optional<Error> failure_;
   unsigned fails_in_ = 0;  ///< operations until the failure; 0: all of them
 };
@@ -76,6 +95,10 @@ class FakeToken final : public Token {
   Result<Bytes> read_certificate(std::string_view location) override;
   Result<> destroy_key(std::string_view pem) override;
   Result<std::vector<KeyListing>> list_keys() override;
+  Result<std::vector<CertificateListing>> list_certificates() override;
+  [[nodiscard]] std::vector<std::string> derivable_keys(KeyAlgorithm algorithm) const override;
+  Result<> store_certificate(std::string_view pem, BytesView certificate) override;
+  Result<TokenReport> inspect() override;
 
  private:
   FakeHardware& hardware_;

@@ -74,8 +74,10 @@ Pkey key_of(KeyAlgorithm algorithm) {
   switch (algorithm) {
     case KeyAlgorithm::ec_p256: return ec_key("P-256");
     case KeyAlgorithm::ec_p384: return ec_key("P-384");
+    case KeyAlgorithm::ec_p521: return ec_key("P-521");
     case KeyAlgorithm::rsa_2048: return rsa_key(2048);
     case KeyAlgorithm::rsa_3072: return rsa_key(3072);
+    case KeyAlgorithm::rsa_4096: return rsa_key(4096);
   }
   return nullptr;
 }
@@ -89,8 +91,7 @@ class ASignature : public testing::TestWithParam<Case> {
     public_key_ = *known;
     ASSERT_EQ(public_key_.algorithm, GetParam().algorithm);
     digest_ = Bytes(digest_size(GetParam().scheme.digest), std::byte{0x5a});
-    signature_ =
-        signature_by(key_.get(), digest_, GetParam().scheme, GetParam().algorithm == KeyAlgorithm::ec_p384 ? 48 : 32);
+    signature_ = signature_by(key_.get(), digest_, GetParam().scheme, key_bytes(GetParam().algorithm));
   }
 
   Pkey key_ = key_of(GetParam().algorithm);
@@ -144,9 +145,11 @@ INSTANTIATE_TEST_SUITE_P(OfEveryKind, ASignature,
                          testing::Values(Case{KeyAlgorithm::ec_p256, {Digest::sha256, Padding::none}},
                                          Case{KeyAlgorithm::ec_p256, {Digest::sha512, Padding::none}},
                                          Case{KeyAlgorithm::ec_p384, {Digest::sha384, Padding::none}},
+                                         Case{KeyAlgorithm::ec_p521, {Digest::sha512, Padding::none}},
                                          Case{KeyAlgorithm::rsa_2048, {Digest::sha256, Padding::rsa_pkcs1}},
                                          Case{KeyAlgorithm::rsa_2048, {Digest::sha512, Padding::rsa_pss}},
-                                         Case{KeyAlgorithm::rsa_3072, {Digest::sha384, Padding::rsa_pss}}),
+                                         Case{KeyAlgorithm::rsa_3072, {Digest::sha384, Padding::rsa_pss}},
+                                         Case{KeyAlgorithm::rsa_4096, {Digest::sha512, Padding::rsa_pkcs1}}),
                          [](const auto& of) { return name_of(of.param); });
 
 TEST(APssSignature, WithASaltThatIsNotAsLongAsTheDigestDoesNotVerify) {
@@ -223,7 +226,7 @@ void expect_unsupported(EVP_PKEY* key) {
 }
 
 TEST(APublicKey, OfAnAlgorithmThatDevidDoesNotUseIsRefused) {
-  expect_unsupported(ec_key("P-521").get());
+  expect_unsupported(ec_key("P-224").get());
   expect_unsupported(Pkey(EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519")).get());
   expect_unsupported(rsa_key(1024).get());
   expect_unsupported(nullptr);
@@ -237,7 +240,7 @@ TEST(APublicKey, OfAnRsaModulusOfAnotherLengthOrABadExponentIsRefused) {
   modulus.front() = std::byte{0x7f};
   EXPECT_EQ(rsa_public_key(modulus, 65537).error().code, Errc::token_unsupported) << "2047 bits";
   EXPECT_EQ(rsa_public_key({}, 65537).error().code, Errc::token_unsupported);
-  EXPECT_EQ(rsa_public_key(Bytes(512, std::byte{0xff}), 65537).error().code, Errc::token_unsupported);
+  EXPECT_EQ(rsa_public_key(Bytes(320, std::byte{0xff}), 65537).error().code, Errc::token_unsupported);
 }
 
 TEST(APublicKey, ThatIsNotOneSubjectPublicKeyInfoIsRefused) {

@@ -137,8 +137,11 @@ class AToken : public testing::Test {
 
 TEST_F(AToken, MakesEcP256KeysThatSign) { expect_makes_keys_that_sign(KeyAlgorithm::ec_p256, 256); }
 TEST_F(AToken, MakesEcP384KeysThatSign) { expect_makes_keys_that_sign(KeyAlgorithm::ec_p384, 384); }
+TEST_F(AToken, MakesEcP521KeysThatSign) { expect_makes_keys_that_sign(KeyAlgorithm::ec_p521, 521); }
 TEST_F(AToken, MakesRsa2048KeysThatSign) { expect_makes_keys_that_sign(KeyAlgorithm::rsa_2048, 2048); }
 TEST_F(AToken, MakesRsa3072KeysThatSign) { expect_makes_keys_that_sign(KeyAlgorithm::rsa_3072, 3072); }
+
+TEST_F(AToken, MakesRsa4096KeysThatSign) { expect_makes_keys_that_sign(KeyAlgorithm::rsa_4096, 4096); }
 
 TEST_F(AToken, MakesAnotherKeyEachTime) {
   const auto one = create(KeyAlgorithm::ec_p256);
@@ -274,7 +277,8 @@ TEST_F(AToken, ListsTheKeysThatAreInItForGood) {
   for (const auto& [location, public_key] : *keys) {
     const auto key = token_->open_key_at(location);
     ASSERT_TRUE(key) << key.error().sentence();
-    EXPECT_EQ((*key)->public_key(), public_key);
+    ASSERT_TRUE(public_key);
+    EXPECT_EQ((*key)->public_key(), *public_key);
   }
 }
 

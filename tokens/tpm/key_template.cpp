@@ -12,22 +12,37 @@ constexpr TPMT_SYM_DEF_OBJECT aes_128_cfb{
 TPMS_RSA_PARMS rsa_parameters(KeyAlgorithm algorithm, const TPMT_SYM_DEF_OBJECT& symmetric) {
   return {.symmetric = symmetric,
           .scheme = {.scheme = TPM2_ALG_NULL},
-          .keyBits = static_cast<TPMI_RSA_KEY_BITS>(algorithm == KeyAlgorithm::rsa_3072 ? 3072 : 2048),
+          .keyBits = static_cast<TPMI_RSA_KEY_BITS>(key_bits(algorithm)),
           .exponent = 0};
+}
+
+TPMI_ECC_CURVE curve_of(KeyAlgorithm algorithm) {
+  switch (algorithm) {
+    case KeyAlgorithm::ec_p384: return TPM2_ECC_NIST_P384;
+    case KeyAlgorithm::ec_p521: return TPM2_ECC_NIST_P521;
+    default: return TPM2_ECC_NIST_P256;
+  }
+}
+
+TPMI_ALG_HASH name_algorithm(Digest digest) {
+  switch (digest) {
+    case Digest::sha384: return TPM2_ALG_SHA384;
+    case Digest::sha512: return TPM2_ALG_SHA512;
+    default: return TPM2_ALG_SHA256;
+  }
 }
 
 TPMS_ECC_PARMS ecc_parameters(KeyAlgorithm algorithm, const TPMT_SYM_DEF_OBJECT& symmetric) {
   return {.symmetric = symmetric,
           .scheme = {.scheme = TPM2_ALG_NULL},
-          .curveID =
-              static_cast<TPMI_ECC_CURVE>(algorithm == KeyAlgorithm::ec_p384 ? TPM2_ECC_NIST_P384 : TPM2_ECC_NIST_P256),
+          .curveID = curve_of(algorithm),
           .kdf = {.scheme = TPM2_ALG_NULL}};
 }
 
 TPM2B_PUBLIC area(KeyAlgorithm algorithm, TPMA_OBJECT attributes, const TPMT_SYM_DEF_OBJECT& symmetric) {
   TPM2B_PUBLIC result{};
   TPMT_PUBLIC& area = result.publicArea;
-  area.nameAlg = digest_for(algorithm) == Digest::sha384 ? TPM2_ALG_SHA384 : TPM2_ALG_SHA256;
+  area.nameAlg = name_algorithm(digest_for(algorithm));
   area.objectAttributes = attributes;
   if (is_rsa(algorithm)) {
     area.type = TPM2_ALG_RSA;

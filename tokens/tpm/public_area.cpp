@@ -69,6 +69,7 @@ Result<PublicKey> public_key_from(const TPMT_PUBLIC& area) {
     switch (area.parameters.eccDetail.curveID) {
       case TPM2_ECC_NIST_P256: return ec_public_key(KeyAlgorithm::ec_p256, octets(point.x), octets(point.y));
       case TPM2_ECC_NIST_P384: return ec_public_key(KeyAlgorithm::ec_p384, octets(point.x), octets(point.y));
+      case TPM2_ECC_NIST_P521: return ec_public_key(KeyAlgorithm::ec_p521, octets(point.x), octets(point.y));
       default: return fail(unsupported("the key is on a curve that devid does not use"));
     }
   }

@@ -103,20 +103,17 @@ Result<TPMT_SIG_SCHEME> scheme_for(const TPMT_PUBLIC& area, SignatureScheme sche
 }
 
 Result<Bytes> signature_bytes(const TPMT_SIGNATURE& signature, KeyAlgorithm algorithm) {
-  constexpr std::size_t p256_half = 32;
-  constexpr std::size_t p384_half = 48;
+  const std::size_t size = key_bytes(algorithm);
   Bytes bytes;
   if (!is_rsa(algorithm)) {
-    const std::size_t half = algorithm == KeyAlgorithm::ec_p384 ? p384_half : p256_half;
     const TPMS_SIGNATURE_ECC& pair = signature.signature.ecdsa;
-    if (signature.sigAlg != TPM2_ALG_ECDSA || !append_padded(bytes, pair.signatureR, half) ||
-        !append_padded(bytes, pair.signatureS, half)) {
+    if (signature.sigAlg != TPM2_ALG_ECDSA || !append_padded(bytes, pair.signatureR, size) ||
+        !append_padded(bytes, pair.signatureS, size)) {
       return fail(malformed());
     }
     return bytes;
   }
   if (signature.sigAlg != TPM2_ALG_RSASSA && signature.sigAlg != TPM2_ALG_RSAPSS) return fail(malformed());
-  const std::size_t size = algorithm == KeyAlgorithm::rsa_3072 ? 3072 / 8 : 2048 / 8;
   // RSASSA and RSAPSS have the same form in the union.
   if (!append_padded(bytes, signature.signature.rsassa.sig, size)) return fail(malformed());
   return bytes;

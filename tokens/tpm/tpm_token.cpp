@@ -110,4 +110,12 @@ Result<std::vector<KeyListing>> TpmToken::list_keys() {
   return keys;
 }
 
+Result<std::vector<CertificateListing>> TpmToken::list_certificates() { return std::vector<CertificateListing>(); }
+
+std::vector<std::string> TpmToken::derivable_keys(KeyAlgorithm /*algorithm*/) const { return {}; }
+
+Result<> TpmToken::store_certificate(std::string_view /*pem*/, BytesView /*certificate*/) { return {}; }
+
+Result<TokenReport> TpmToken::inspect() { return TokenReport(); }
+
 }  // namespace devid

@@ -1,8 +1,11 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "base/secret_source.h"
 #include "tokens/token.h"
 
 namespace devid {
@@ -11,6 +14,14 @@ namespace devid {
 struct TpmSpec {
   std::string tcti = "device:/dev/tpmrm0";  ///< as Tss2_TctiLdr_Initialize reads it: "swtpm:host=127.0.0.1,port=2321"
   std::string name = "tpm";
+  /// The persistent handle of the storage root key; none: it is made anew when it is needed, and nothing is persistent.
+  std::optional<std::uint32_t> storage_root = 0x81000001;
+  std::optional<SecretSource> owner_auth;         ///< of the owner hierarchy; none: empty
+  std::optional<SecretSource> endorsement_auth;   ///< of the endorsement hierarchy; none: empty
+  std::optional<SecretSource> storage_root_auth;  ///< of the storage root key; none: empty
+  /// Of keys that were made with AuthValue. A file that is not there is made, with 128 random bits as 32 hexadecimal
+  /// digits, when the first such key is made.
+  std::optional<SecretSource> key_auth;
 };
 
 /// A TPM 2.0. Keys are made as children of the storage root key at 0x81000001, which is made if it is absent, and are
@@ -38,6 +49,10 @@ class TpmToken final : public Token {
   Result<Bytes> read_certificate(std::string_view location) override;
   Result<> destroy_key(std::string_view pem) override;
   Result<std::vector<KeyListing>> list_keys() override;
+  Result<std::vector<CertificateListing>> list_certificates() override;
+  [[nodiscard]] std::vector<std::string> derivable_keys(KeyAlgorithm algorithm) const override;
+  Result<> store_certificate(std::string_view pem, BytesView certificate) override;
+  Result<TokenReport> inspect() override;
 
  private:
   struct State;

@@ -53,7 +53,7 @@ TEST_F(TheConfiguration, IsAllDefaultsWhereThereIsNoFile) {
   fs::remove_all(directory_.path() / "usr");
   const auto configuration = read_configuration(paths_);
   ASSERT_TRUE(configuration);
-  EXPECT_EQ(configuration->tcti, "device:/dev/tpmrm0");
+  EXPECT_EQ(configuration->tpm.tcti, "device:/dev/tpmrm0");
   EXPECT_TRUE(profiles().empty());
 }
 
@@ -61,7 +61,7 @@ TEST_F(TheConfiguration, NamesTheTpm) {
   write(paths_.configuration / "devid.toml", "[tpm]\ntcti = \"swtpm:port=2321\"\n");
   const auto configuration = read_configuration(paths_);
   ASSERT_TRUE(configuration) << configuration.error().sentence();
-  EXPECT_EQ(configuration->tcti, "swtpm:port=2321");
+  EXPECT_EQ(configuration->tpm.tcti, "swtpm:port=2321");
 }
 
 TEST_F(TheConfiguration, IsRefusedWithThePlaceOfWhatIsWrong) {

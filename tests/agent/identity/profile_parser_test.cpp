@@ -31,8 +31,7 @@ TEST(AProfileWithTheLeast, HasADefaultForEverythingElse) {
   EXPECT_EQ(profile.server.trust_anchors, "/etc/devid/trust/operator.pem");
   EXPECT_EQ(profile.server.connect_timeout, Seconds(15));
   EXPECT_EQ(profile.server.timeout, Seconds(60));
-  EXPECT_EQ(profile.idevid.key, "handle:0x81020000");
-  EXPECT_EQ(profile.idevid.certificate, CertificateLocation(InToken{"nv:0x01c90200"}));
+  EXPECT_EQ(profile.idevid, IdevidLocation());
   EXPECT_EQ(profile.algorithm, KeyAlgorithm::ec_p256);
   EXPECT_EQ(profile.names, pki::Names());
   EXPECT_EQ(profile.name_policy, pki::NamePolicy::exact);
