@@ -143,4 +143,13 @@ Result<JobResult> Agent::run(const std::string& name, JobKind kind, JobOptions o
 
 const Tokens& Agent::tokens() const { return state_->tokens; }
 
+std::vector<TokenInspection> Agent::inspect_tokens() const {
+  std::vector<TokenInspection> inspections;
+  for (const auto& [name, token] : state_->tokens)
+    inspections.push_back({.description = token->description(), .report = token->inspect()});
+  return inspections;
+}
+
+Diagnosis Agent::diagnose() const { return {}; }
+
 }  // namespace devid

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "agent/identity/configuration.h"
+#include "agent/identity/discovery.h"
 #include "agent/identity/job.h"
 #include "agent/identity/status.h"
 #include "agent/identity/tokens.h"
@@ -12,6 +13,18 @@
 #include "base/result.h"
 
 namespace devid {
+
+/// What one token said of itself.
+struct TokenInspection {
+  TokenDescription description;
+  Result<TokenReport> report;
+};
+
+/// What a search for the IDevID found.
+struct Diagnosis {
+  std::vector<identity::Evidence> evidence;  ///< ranked, each place once
+  std::vector<std::string> advice;           ///< what an operator should do; nothing if an IDevID was found
+};
 
 /// The domain: every identity of this device, and the tokens. It knows no D-Bus and logs nothing.
 /// Not thread-safe: lives on the worker thread.
@@ -45,6 +58,13 @@ class Agent {
 
   /// The tokens of the configuration.
   [[nodiscard]] const Tokens& tokens() const;
+
+  /// Asks every token what it is and what it can do. Blocks on them.
+  [[nodiscard]] std::vector<TokenInspection> inspect_tokens() const;
+
+  /// Looks for the IDevID as the identities would, or, if there is none, as a profile without [idevid] would; changes
+  /// nothing. Blocks on the tokens.
+  [[nodiscard]] Diagnosis diagnose() const;
 
  private:
   struct State;
