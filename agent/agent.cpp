@@ -10,7 +10,9 @@
 #include <utility>
 
 #include "agent/identity/configuration_files.h"
+#include "agent/identity/configuration_parser.h"
 #include "agent/identity/identity.h"
+#include "agent/identity/token_uri.h"
 #include "base/file.h"
 
 namespace devid {
@@ -24,6 +26,8 @@ struct Agent::State {
   Tokens tokens;
   std::map<std::string, identity::Identity, std::less<>> identities;
   std::vector<Error> configuration_errors;
+
+  void adopt(Configuration changed);
 };
 
 namespace {
@@ -35,10 +39,31 @@ identity::Random random_source() {
           share = std::uniform_real_distribution<double>()]() mutable { return share(engine); };
 }
 
-std::vector<std::string> names_of(const Tokens& tokens) {
-  std::vector<std::string> names;
-  for (const auto& [name, token] : tokens) names.push_back(name);
-  return names;
+/// The tokens that profiles name by their URI join those of devid.toml.
+Configuration with_tokens_of(Configuration configuration, const std::vector<ProfileFile>& files) {
+  const auto add = [&](const std::string& name) {
+    const bool known =
+        std::ranges::find(configuration.pkcs11, name, &Pkcs11Configuration::name) != configuration.pkcs11.end();
+    if (identity::is_token_uri(name) && !known) configuration.pkcs11.push_back({.name = name, .uri = name});
+  };
+  for (const auto& file : files) {
+    if (!file.profile) continue;
+    add(file.profile->token);
+    add(file.profile->idevid.token);
+  }
+  return configuration;
+}
+
+/// Whether a token is the same in two configurations.
+bool is_unchanged(const std::string& name, const Configuration& before, const Configuration& after) {
+  const auto find = [&](const Configuration& configuration) {
+    return std::ranges::find(configuration.pkcs11, name, &Pkcs11Configuration::name);
+  };
+  const auto old = find(before);
+  const auto now = find(after);
+  if (old == before.pkcs11.end() || now == after.pkcs11.end())
+    return old == before.pkcs11.end() && now == after.pkcs11.end() && before.tpm == after.tpm;
+  return *old == *now;
 }
 
 std::vector<Error> errors_of(const std::vector<ProfileFile>& files) {
@@ -67,6 +92,18 @@ Result<> check_state_directory(const std::filesystem::path& directory) {
 
 }  // namespace
 
+/// A token whose configuration is what it was stays, with all that it knows of its hardware.
+void Agent::State::adopt(Configuration changed) {
+  if (configuration == changed) return;
+  Tokens made = factory(changed);
+  for (auto& [name, token] : made) {
+    const auto old = tokens.find(name);
+    if (old != tokens.end() && configuration && is_unchanged(name, *configuration, changed)) token.swap(old->second);
+  }
+  tokens = std::move(made);
+  configuration = std::move(changed);
+}
+
 Agent::Agent(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Agent::~Agent() = default;
 
@@ -74,19 +111,19 @@ Result<std::unique_ptr<Agent>> Agent::load(Paths paths, TokenFactory factory, co
   if (auto usable = check_state_directory(paths.state); !usable) return fail(std::move(usable.error()));
   std::unique_ptr<State> state(
       new State{.paths = std::move(paths), .factory = std::move(factory), .clock = clock, .random = random_source()});
-  auto configuration = identity::read_configuration(state->paths);
-  if (configuration) {
-    state->tokens = state->factory(*configuration);
-    state->configuration = *configuration;
-  } else {
-    state->configuration_errors.push_back(configuration.error());
-  }
-  auto files = identity::read_profiles(state->paths, names_of(state->tokens));
+  const auto configuration = identity::read_configuration(state->paths);
+  if (!configuration) state->configuration_errors.push_back(configuration.error());
+  auto files = identity::read_profiles(
+      state->paths, configuration ? identity::token_names(*configuration) : std::vector<std::string>());
   if (!files) {
     state->configuration_errors.push_back(std::move(files.error()));
     files = std::vector<ProfileFile>();
   }
   std::ranges::move(errors_of(*files), std::back_inserter(state->configuration_errors));
+  if (configuration) {
+    state->configuration = with_tokens_of(*configuration, *files);
+    state->tokens = state->factory(*state->configuration);
+  }
   for (auto& [file, name, place, profile] : *files) {
     if (name.empty()) continue;
     // Without devid.toml it is not known which tokens there are.
@@ -112,14 +149,11 @@ Result<> Agent::reload() {
   };
   auto configuration = identity::read_configuration(state_->paths);
   if (!configuration) return refuse({std::move(configuration.error())});
-  const bool same_tokens = state_->configuration == *configuration;
-  Tokens tokens = same_tokens ? Tokens() : state_->factory(*configuration);
-  auto files = identity::read_profiles(state_->paths, names_of(same_tokens ? state_->tokens : tokens));
+  auto files = identity::read_profiles(state_->paths, identity::token_names(*configuration));
   if (!files) return refuse({std::move(files.error())});
   if (auto errors = errors_of(*files); !errors.empty()) return refuse(std::move(errors));
 
-  if (!same_tokens) state_->tokens = std::move(tokens);
-  state_->configuration = std::move(*configuration);
+  state_->adopt(with_tokens_of(std::move(*configuration), *files));
   state_->configuration_errors.clear();
   auto before = std::exchange(state_->identities, {});
   for (auto& file : *files) {

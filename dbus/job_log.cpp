@@ -59,6 +59,14 @@ void log_job(JobKind kind, const Result<JobResult>& result, const identity::Stat
       .write();
 }
 
+void log_notice(const std::string& identity, const Notice& notice) {
+  journal::Entry entry(journal::Priority::warning, journal::noticed,
+                       fmt::format("identity '{}': {}", identity, notice.sentence));
+  entry.field("DEVID_IDENTITY", identity);
+  for (const auto& [name, value] : notice.fields) entry.field(name, value);
+  entry.write();
+}
+
 void log_reload(const Result<>& result) {
   if (result) {
     journal::Entry(journal::Priority::info, journal::configuration, "the configuration was read again").write();

@@ -10,6 +10,9 @@ std::string format_time(const std::optional<Time>& time);
 /// One journal entry for the end of a job; it ends in what happens next.
 void log_job(JobKind kind, const Result<JobResult>& result, const identity::Status& status);
 
+/// One entry for what an operator should know of, although the job goes on.
+void log_notice(const std::string& identity, const Notice& notice);
+
 /// One entry for a configuration that was read again, or refused.
 void log_reload(const Result<>& result);
 

@@ -17,6 +17,7 @@ inline constexpr std::string_view obtained = "7bf6db2772c74be3926bbf838d669a67";
 inline constexpr std::string_view failed = "6cd9b3f9ec9e4c378d11fe9587a86b08";
 inline constexpr std::string_view pending = "45dc6efa8bfd4072954ef4b231c7d25e";
 inline constexpr std::string_view refused = "93cf0c38d7f741a6b4cbb04d917b6d42";
+inline constexpr std::string_view noticed = "10d017610ab3425ea9c8f78566f4f518";
 inline constexpr std::string_view configuration = "c2b76183a3c742ddb06aaf9d8d15a6dd";
 
 /// One entry. Text of foreign origin is escaped by printable() before it goes in.

@@ -19,13 +19,15 @@ std::vector<TokenDescription> describe(const Agent& agent) {
 /// Hands what happens in a job to the bus thread.
 class Reporter final : public JobObserver {
  public:
-  Reporter(const JobControl& control, std::function<void(Phase)> report)
-      : control_(control), report_(std::move(report)) {}
+  Reporter(const JobControl& control, std::string identity, std::function<void(Phase)> report)
+      : control_(control), identity_(std::move(identity)), report_(std::move(report)) {}
   void entered(Phase phase) override { report_(phase); }
+  void noticed(const Notice& notice) override { log_notice(identity_, notice); }
   [[nodiscard]] bool cancelled() const override { return control_.cancelled; }
 
  private:
   const JobControl& control_;
+  std::string identity_;
   std::function<void(Phase)> report_;
 };
 
@@ -94,7 +96,7 @@ Result<sdbus::ObjectPath> Service::start_job(const identity::Status& status, Job
   job->announce();
   manager_.emitJobNew(job->path(), wire::identity_path(status.name));
   submit([this, number, name = status.name, kind, options, control = job->control()](Agent& agent) {
-    Reporter reporter(*control,
+    Reporter reporter(*control, name,
                       [this, number](Phase phase) { loop_.post([this, number, phase] { begin(number, phase); }); });
     auto result = control->cancelled
                       ? Result<JobResult>(fail({.code = Errc::cancelled, .what = "the job was cancelled"}))

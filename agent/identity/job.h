@@ -1,6 +1,8 @@
 #pragma once
 
+#include <string>
 #include <string_view>
+#include <vector>
 
 namespace devid {
 
@@ -16,6 +18,18 @@ struct JobOptions {
   bool force = false;  ///< drop a pending request; enroll although a valid credential is there
 };
 
+/// What an operator should know of, although no job fails of it: "the IDevID is another one now". Safe to print.
+struct Notice {
+  std::string sentence;
+  /// Fields for whoever searches the journal: "DEVID_TOKEN", "tpm".
+  struct Field {
+    std::string name;
+    std::string value;
+    bool operator==(const Field&) const = default;
+  };
+  std::vector<Field> fields;
+};
+
 /// Who watches a job. Called on the worker thread.
 class JobObserver {
  public:
@@ -26,6 +40,7 @@ class JobObserver {
   JobObserver& operator=(JobObserver&&) = delete;
   virtual ~JobObserver() = default;
   virtual void entered(Phase phase) = 0;
+  virtual void noticed(const Notice& notice) = 0;
   /// Asked at every point where a job can stop without harm, and while it waits for the network.
   [[nodiscard]] virtual bool cancelled() const = 0;
 };

@@ -7,6 +7,7 @@
 #include <charconv>
 
 #include "agent/identity/duration.h"
+#include "agent/identity/idevid_parser.h"
 #include "agent/identity/table_parser.h"
 
 namespace devid::identity {
@@ -44,14 +45,6 @@ std::string parse_name(TableParser& top, const std::filesystem::path& file) {
   return stem;
 }
 
-void parse_token(TableParser& top, Profile& profile, const std::vector<std::string>& tokens) {
-  profile.token = top.string("token").value_or(profile.token);
-  if (!tokens.empty() && std::ranges::find(tokens, profile.token) == tokens.end()) {
-    top.complain("token", fmt::format("there is no token '{}'", profile.token),
-                 fmt::format("tokens: {}", fmt::join(tokens, ", ")));
-  }
-}
-
 void parse_server(TableParser table, Profile& profile) {
   Server& server = profile.server;
   if (const auto url = table.string("url")) {
@@ -80,33 +73,74 @@ void parse_server(TableParser table, Profile& profile) {
   table.refuse_unknown();
 }
 
-void parse_idevid(TableParser table, IdevidLocation& idevid) {
-  idevid.key = table.string("key").value_or(idevid.key);
-  if (const auto certificate = table.string("certificate")) {
-    if (certificate->front() == '/') {
-      idevid.certificate = InFile{*certificate};
-    } else if (certificate->find(':') != std::string::npos) {
-      idevid.certificate = InToken{*certificate};
-    } else {
-      table.complain("certificate",
-                     fmt::format("idevid.certificate must be a place in the token or an absolute path, "
-                                 "not '{}'",
-                                 *certificate),
-                     "write \"nv:0x01c90200\" or \"/etc/devid/idevid.pem\"");
-    }
-  }
-  table.refuse_unknown();
+/// A number of at most four digits and nothing else.
+std::optional<std::uint32_t> parse_number(std::string_view text) {
+  std::uint32_t number = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const bool whole = failed == std::errc() && end == text.data() + text.size();
+  return whole && text.size() <= 4 ? std::optional(number) : std::nullopt;
 }
 
-void parse_key(TableParser table, KeyAlgorithm& algorithm) {
+/// "sha256:0,2,7".
+std::optional<PcrPolicy> parse_pcr_policy(std::string_view text) {
+  PcrPolicy policy;
+  const std::size_t colon = std::min(text.find(':'), text.size());
+  const auto bank = text.substr(0, colon);
+  if (bank == "sha384") policy.bank = Digest::sha384;
+  if (bank == "sha512") policy.bank = Digest::sha512;
+  if (bank != "sha256" && policy.bank == Digest::sha256) return std::nullopt;
+  std::string_view rest = text.substr(std::min(colon + 1, text.size()));
+  for (bool more = true; more;) {
+    const std::size_t comma = std::min(rest.find(','), rest.size());
+    const auto number = parse_number(rest.substr(0, comma));
+    if (!number || *number > 23 || std::ranges::find(policy.registers, *number) != policy.registers.end())
+      return std::nullopt;
+    policy.registers.push_back(*number);
+    more = comma < rest.size();
+    rest.remove_prefix(more ? comma + 1 : comma);
+  }
+  std::ranges::sort(policy.registers);
+  return policy;
+}
+
+void parse_authorization(TableParser& table, Profile& profile) {
+  const std::string kind = table.string("authorization").value_or("none");
+  const auto pcr = table.string("pcr");
+  if (kind != "none" && kind != "value" && kind != "pcr") {
+    table.complain("authorization", fmt::format("key.authorization cannot be '{}'", kind),
+                   "write \"none\", \"value\" or \"pcr\"");
+  } else if (kind != "none" && profile.token != "tpm") {
+    table.complain("authorization", fmt::format("key.authorization cannot be '{}' outside of the TPM", kind),
+                   "leave it out: a PKCS#11 token asks for its PIN");
+  } else if (kind != "pcr" && table.has("pcr")) {
+    table.complain("pcr", "key.pcr is without authorization = \"pcr\"",
+                   "write authorization = \"pcr\", or leave it out");
+  } else if (kind == "pcr" && !table.has("pcr")) {
+    table.complain_missing("pcr", "name the registers that shall not change: pcr = \"sha256:0,2,7\"");
+  }
+  if (kind == "value") profile.authorization = AuthValue{};
+  if (!pcr) return;
+  auto policy = parse_pcr_policy(*pcr);
+  if (!policy) {
+    table.complain("pcr", fmt::format("key.pcr cannot be '{}'", *pcr),
+                   "write the bank, sha256, sha384 or sha512, and registers from 0 to 23, each once: \"sha256:0,2,7\"");
+  } else if (kind == "pcr") {
+    profile.authorization = std::move(*policy);
+  }
+}
+
+void parse_key(TableParser table, Profile& profile) {
   if (const auto name = table.string("algorithm")) {
     if (const auto known = algorithm_from_name(*name)) {
-      algorithm = *known;
+      profile.algorithm = *known;
     } else {
+      std::vector<std::string_view> names;
+      for (const KeyAlgorithm algorithm : all_key_algorithms()) names.push_back(algorithm_name(algorithm));
       table.complain("algorithm", fmt::format("key.algorithm cannot be '{}'", *name),
-                     "known: ec-p256, ec-p384, rsa-2048, rsa-3072");
+                     fmt::format("known: {}", fmt::join(names, ", ")));
     }
   }
+  parse_authorization(table, profile);
   table.refuse_unknown();
 }
 
@@ -152,14 +186,6 @@ void parse_certificate(TableParser table, Profile& profile) {
   }
   profile.trust_anchors = table.absolute_path("trust_anchors").value_or(profile.server.trust_anchors);
   table.refuse_unknown();
-}
-
-/// A number of at most four digits and nothing else.
-std::optional<std::uint32_t> parse_number(std::string_view text) {
-  std::uint32_t number = 0;
-  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
-  const bool whole = failed == std::errc() && end == text.data() + text.size();
-  return whole && text.size() <= 4 ? std::optional(number) : std::nullopt;
 }
 
 /// "2/3" or "66%".
@@ -220,10 +246,10 @@ ProfileFile parse_profile(std::string_view text, const std::filesystem::path& fi
   Complaints complaints(file);
   TableParser top(*root, "", complaints);
   Profile profile{.name = parse_name(top, file), .file = file};
-  parse_token(top, profile, tokens);
+  profile.token = parse_token_name(top, "token", tokens).value_or(profile.token);
   parse_server(top.table("server"), profile);
-  parse_idevid(top.table("idevid"), profile.idevid);
-  parse_key(top.table("key"), profile.algorithm);
+  profile.idevid = parse_idevid(top, tokens);
+  parse_key(top.table("key"), profile);
   parse_subject(top.table("subject"), profile.names, complaints, top);
   parse_alternatives(top.table("subject_alternative_names"), profile.names, complaints);
   parse_certificate(top.table("certificate"), profile);

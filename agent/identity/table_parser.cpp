@@ -66,6 +66,13 @@ const toml::table& empty_table() {
   return table;
 }
 
+/// Whether a text holds a PIN as RFC 7512 allows it in a URI, whatever else may be wrong with it.
+bool holds_pin(std::string text) {
+  std::ranges::transform(text, text.begin(),
+                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  return text.find("pin-value") != std::string::npos;
+}
+
 bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
 
 }  // namespace
@@ -102,8 +109,18 @@ Result<toml::table> parse_toml(std::string_view text, const std::filesystem::pat
 TableParser::TableParser(const toml::table& table, std::string name, Complaints& complaints)
     : table_(table), name_(std::move(name)), complaints_(complaints) {}
 
-TableParser TableParser::table(std::string_view key) {
-  const toml::node* node = find(key);
+TableParser TableParser::table(std::string_view key) { return table_at(find(key), key); }
+
+std::vector<std::pair<std::string, TableParser>> TableParser::tables() {
+  std::vector<std::pair<std::string, TableParser>> found;
+  for (const std::string& key : keys()) {
+    TableParser parser = table(key);
+    if (parser.exists()) found.emplace_back(key, std::move(parser));
+  }
+  return found;
+}
+
+TableParser TableParser::table_at(const toml::node* node, std::string_view key) {
   if (node != nullptr && !node->is_table())
     complain_type(*node, full_name(key), "a table", fmt::format("write it as [{}]", full_name(key)));
   const bool usable = node != nullptr && node->is_table();
@@ -148,6 +165,23 @@ std::optional<Seconds> TableParser::duration(std::string_view key, DurationRange
   return std::nullopt;
 }
 
+std::optional<bool> TableParser::boolean(std::string_view key) {
+  const toml::node* node = find(key);
+  if (node == nullptr) return std::nullopt;
+  if (const auto* boolean = node->as_boolean()) return boolean->get();
+  complain_type(*node, full_name(key), "a boolean", "write true or false, without quotes");
+  return std::nullopt;
+}
+
+std::optional<SecretSource> TableParser::secret_source(std::string_view key) {
+  const auto text = string(key);
+  if (!text) return std::nullopt;
+  auto source = parse_secret_source(*text);
+  if (source) return std::move(*source);
+  complain(key, fmt::format("{}: {}", full_name(key), source.error().what), source.error().hint);
+  return std::nullopt;
+}
+
 std::vector<TableParser::Located> TableParser::strings(std::string_view key) {
   const toml::node* node = find(key);
   if (node == nullptr) return {};
@@ -162,11 +196,8 @@ std::vector<TableParser::Located> TableParser::strings(std::string_view key) {
 }
 
 std::vector<TableParser::Attribute> TableParser::attributes() {
-  std::vector<std::pair<toml::source_position, std::string>> order;
-  for (const auto& [key, node] : table_) order.emplace_back(key.source().begin, std::string(key.str()));
-  std::ranges::sort(order, {}, [](const auto& entry) { return std::pair(entry.first.line, entry.first.column); });
   std::vector<Attribute> found;
-  for (const auto& [position, key] : order) {
+  for (const std::string& key : keys()) {
     const toml::node* node = find(key);
     if (node->is_array()) {
       for (auto& value : strings(key)) found.push_back({.key = key, .value = std::move(value)});
@@ -175,6 +206,22 @@ std::vector<TableParser::Attribute> TableParser::attributes() {
     }
   }
   return found;
+}
+
+/// In the order of the file.
+std::vector<std::string> TableParser::keys() const {
+  std::vector<std::pair<toml::source_position, std::string>> order;
+  for (const auto& [key, node] : table_) order.emplace_back(key.source().begin, std::string(key.str()));
+  std::ranges::sort(order, {}, [](const auto& entry) { return std::pair(entry.first.line, entry.first.column); });
+  std::vector<std::string> keys;
+  keys.reserve(order.size());
+  for (auto& [position, key] : order) keys.push_back(std::move(key));
+  return keys;
+}
+
+bool TableParser::has_string(std::string_view key) const {
+  const toml::node* node = table_.get(key);
+  return node != nullptr && node->is_string();
 }
 
 std::string TableParser::place(std::string_view key) const { return complaints_.place(where(key)); }
@@ -221,6 +268,10 @@ std::optional<TableParser::Located> TableParser::string_of(const toml::node& nod
   } else if (std::ranges::any_of(string->get(), is_control)) {
     complaints_.add(node.source(), name + " holds a control character",
                     "leave out what cannot be seen, tabs and line breaks too");
+  } else if (holds_pin(string->get())) {
+    complaints_.add(
+        node.source(), name + " holds a pin-value: a PIN is never written down itself",
+        "take it out; name where the PIN is, with pin = \"credential:NAME\" in devid.toml or with pin-source");
   } else {
     return Located{.value = string->get(), .where = node.source()};
   }

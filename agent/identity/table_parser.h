@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "base/secret_source.h"
 
 namespace devid::identity {
 
@@ -51,10 +52,15 @@ class TableParser {
 
   /// A table in this one; an empty one if it is not there, or is no table.
   TableParser table(std::string_view key);
-  /// A string that is not empty and holds no control characters.
+  /// The tables in this one, by name, in the order of the file. Each other value is complained about.
+  std::vector<std::pair<std::string, TableParser>> tables();
+  /// A string that is not empty, and holds no control characters and no PIN (RFC 7512 pin-value).
   std::optional<std::string> string(std::string_view key);
   std::optional<std::filesystem::path> absolute_path(std::string_view key);
   std::optional<Seconds> duration(std::string_view key, DurationRange range);
+  std::optional<bool> boolean(std::string_view key);
+  /// Where a secret is. What is written there instead is not repeated: it may be the secret.
+  std::optional<SecretSource> secret_source(std::string_view key);
   /// The strings of an array, each where it was found.
   struct Located {
     std::string value;
@@ -70,6 +76,7 @@ class TableParser {
 
   [[nodiscard]] bool exists() const { return exists_; }
   [[nodiscard]] bool has(std::string_view key) const { return table_.contains(key); }
+  [[nodiscard]] bool has_string(std::string_view key) const;
   /// "file:line:column" of the value of a key, or, if there is none, of the table.
   [[nodiscard]] std::string place(std::string_view key) const;
   /// Complains about the value of a key, or, if there is none, about the table.
@@ -81,6 +88,8 @@ class TableParser {
 
  private:
   const toml::node* find(std::string_view key);
+  TableParser table_at(const toml::node* node, std::string_view key);
+  [[nodiscard]] std::vector<std::string> keys() const;
   [[nodiscard]] const toml::source_region& where(std::string_view key) const;
   [[nodiscard]] std::string full_name(std::string_view key) const;
   std::optional<Located> string_of(const toml::node& node, const std::string& name);

@@ -57,7 +57,11 @@ std::string checksum(std::string_view text) {
   return digits;
 }
 
-bool is_location(std::string_view text) { return text.starts_with("fake:") && text.size() > 5; }
+bool is_location(std::string_view text) {
+  constexpr std::array<std::string_view, 5> schemes{"fake:", "handle:", "nv:", "template:", "pkcs11:"};
+  return std::ranges::any_of(
+      schemes, [&](std::string_view scheme) { return text.starts_with(scheme) && text.size() > scheme.size(); });
+}
 
 Error not_a_location(std::string_view text) {
   return {.code = Errc::usage, .what = "'" + printable(text) + "' is not of the form fake:NAME"};
@@ -101,6 +105,14 @@ void FakeHardware::put_certificate(const std::string& location, Bytes certificat
   certificates_.insert_or_assign(location, std::move(certificate));
 }
 
+void FakeHardware::put_unusable_key(const std::string& location, Error why) {
+  unusable_.insert_or_assign(location, std::move(why));
+}
+
+void FakeHardware::remove_key(const std::string& location) { factory_.erase(location); }
+
+void FakeHardware::remove_certificate(const std::string& location) { certificates_.erase(location); }
+
 void FakeHardware::make_derivable(const std::string& location) { derivable_.insert(location); }
 
 Bytes FakeHardware::stored_certificate(std::string_view pem) const {
@@ -119,7 +131,12 @@ void FakeHardware::fail_nth(unsigned nth, Error error) {
   fails_in_ = std::max(nth, 1U);
 }
 
-void FakeHardware::recover() { failure_.reset(); }
+void FakeHardware::fail_each(Operation operation, Error error) { failing_[operation] = std::move(error); }
+
+void FakeHardware::recover() {
+  failure_.reset();
+  failing_.clear();
+}
 
 unsigned FakeHardware::count(Operation operation) const { return counts_.at(static_cast<std::size_t>(operation)); }
 
@@ -127,6 +144,7 @@ unsigned FakeHardware::operations() const { return std::accumulate(counts_.begin
 
 Result<> FakeHardware::begin(Operation operation) {
   ++counts_.at(static_cast<std::size_t>(operation));
+  if (const auto failing = failing_.find(operation); failing != failing_.end()) return fail(failing->second);
   if (!failure_) return {};
   if (fails_in_ > 1) {
     --fails_in_;
@@ -185,9 +203,10 @@ class FakeKey final : public PrivateKey {
   PublicKey public_key_;
 };
 
-FakeToken::FakeToken(FakeHardware& hardware, std::string name) : hardware_(hardware), name_(std::move(name)) {}
+FakeToken::FakeToken(FakeHardware& hardware, std::string name, std::string kind)
+    : hardware_(hardware), name_(std::move(name)), kind_(std::move(kind)) {}
 
-TokenDescription FakeToken::description() const { return {.name = name_, .kind = "fake", .location = "memory:"}; }
+TokenDescription FakeToken::description() const { return {.name = name_, .kind = kind_, .location = "memory:"}; }
 
 Result<std::unique_ptr<PrivateKey>> FakeToken::create_key(const KeySpec& spec) {
   if (auto begun = hardware_.begin(Operation::create_key); !begun) return fail(std::move(begun.error()));
@@ -246,6 +265,8 @@ Result<std::vector<KeyListing>> FakeToken::list_keys() {
   for (const auto& [location, stored] : hardware_.factory_)
     if (!hardware_.derivable_.contains(location))
       listing.push_back({.location = location, .public_key = stored.public_key});
+  for (const auto& [location, why] : hardware_.unusable_)
+    listing.push_back({.location = location, .public_key = fail(why)});
   return listing;
 }
 
@@ -260,7 +281,9 @@ Result<std::vector<CertificateListing>> FakeToken::list_certificates() {
 std::vector<std::string> FakeToken::derivable_keys(KeyAlgorithm algorithm) const {
   std::vector<std::string> locations;
   for (const auto& location : hardware_.derivable_)
-    if (hardware_.factory_.at(location).public_key.algorithm == algorithm) locations.push_back(location);
+    if (const auto found = hardware_.factory_.find(location);
+        found != hardware_.factory_.end() && found->second.public_key.algorithm == algorithm)
+      locations.push_back(location);
   return locations;
 }
 

@@ -35,8 +35,13 @@ class FakeHardware {
  public:
   FakeHardware();
 
-  /// Puts a key there as the factory would, in place of what was at that location. Locations are "fake:NAME".
+  /// Puts a key there as the factory would, in place of what was at that location. Locations are "fake:NAME", or
+  /// as real tokens have them: "handle:…", "nv:…", "template:…", "pkcs11:…".
   PublicKey put_key(const std::string& location, KeyAlgorithm algorithm);
+  /// Makes list_keys() show a key that nobody can sign with, and why.
+  void put_unusable_key(const std::string& location, Error why);
+  void remove_key(const std::string& location);
+  void remove_certificate(const std::string& location);
   /// What read_certificate will return for that location.
   void put_certificate(const std::string& location, Bytes certificate);
 
@@ -49,7 +54,9 @@ class FakeHardware {
   void fail_all(Error error);
   /// The nth operation from now fails and changes nothing, 1 is the next; those around it work.
   void fail_nth(unsigned nth, Error error);
-  /// Forgets what fail_all and fail_nth said.
+  /// From now on every operation of this kind fails and changes nothing.
+  void fail_each(Operation operation, Error error);
+  /// Forgets what fail_all, fail_nth and fail_each said.
   void recover();
 
   /// How many operations were asked for, failed ones among them.
@@ -79,6 +86,8 @@ class FakeHardware {
   std::array<unsigned, 10> counts_{};
   std::set<std::string, std::less<>> derivable_;                   ///< locations
   std::map<std::string, Bytes, std::less<>> stored_certificates_;  ///< by what the PEM holds
+  std::map<std::string, Error, std::less<>> unusable_;             ///< by location
+  std::map<Operation, Error> failing_;
   std::optional<Error> failure_;
   unsigned fails_in_ = 0;  ///< operations until the failure; 0: all of them
 };
@@ -86,7 +95,7 @@ class FakeHardware {
 /// A Token in memory. pem() holds an identifier and nothing else ("-----BEGIN FAKE TOKEN KEY-----").
 class FakeToken final : public Token {
  public:
-  explicit FakeToken(FakeHardware& hardware, std::string name = "fake");
+  explicit FakeToken(FakeHardware& hardware, std::string name = "fake", std::string kind = "fake");
 
   [[nodiscard]] TokenDescription description() const override;
   Result<std::unique_ptr<PrivateKey>> create_key(const KeySpec& spec) override;
@@ -103,6 +112,7 @@ class FakeToken final : public Token {
  private:
   FakeHardware& hardware_;
   std::string name_;
+  std::string kind_;
 };
 
 }  // namespace devid::test

@@ -16,7 +16,7 @@ trust_anchors = "/etc/devid/trust/operator.pem"
 )";
 
 ProfileFile parse(const std::string& text, const std::filesystem::path& file = "/etc/devid/identities.d/gateway.toml") {
-  return parse_profile(text, file, {"tpm"});
+  return parse_profile(text, file, {"tpm", "hsm"});
 }
 
 TEST(AProfileWithTheLeast, HasADefaultForEverythingElse) {
@@ -167,7 +167,7 @@ const std::string share_form =
 const std::string quotes = "write it in quotes: \"…\"";
 const std::string no_value = "give it a value; see devid.toml(5)";
 const std::string in_range = "write a time between the two, or leave it out for the default";
-const std::string location_form = "write \"nv:0x01c90200\" or \"/etc/devid/idevid.pem\"";
+const std::string known_tokens = "tokens: tpm, hsm; others are described in devid.toml, or named by a PKCS#11 URI";
 
 INSTANTIATE_TEST_SUITE_P(
     Keys, AWrongProfile,
@@ -179,7 +179,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Bad{least + "[retry]\nsomething = 1\n", "5:1: unknown key 'something' in [retry]",
                         "known here: minimum, maximum"},
                     Bad{least + "[key]\nalgorithm = \"ec-p256\"\nsize = 1\n", "6:1: unknown key 'size' in [key]",
-                        "known here: algorithm"}));
+                        "known here: algorithm, authorization, pcr"}));
 
 INSTANTIATE_TEST_SUITE_P(
     Types, AWrongProfile,
@@ -208,7 +208,7 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"name = \"Gateway\"\n" + least, "1:8: 'Gateway' cannot be the name of an identity", name_form},
         Bad{"name = \"a\\u0000b\"\n" + least, "1:8: name holds a control character",
             "leave out what cannot be seen, tabs and line breaks too"},
-        Bad{"token = \"hsm\"\n" + least, "1:9: there is no token 'hsm'", "tokens: tpm"},
+        Bad{"token = \"hsn\"\n" + least, "1:9: there is no token 'hsn'", known_tokens},
         Bad{least + "connect_timeout = \"soon\"\n", "4:19: server.connect_timeout must be a duration, not 'soon'",
             duration_form},
         Bad{least + "connect_timeout = \"0s\"\n", "4:19: server.connect_timeout must be from 1s to 10min", in_range},
@@ -219,12 +219,8 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{least + "connect_timeout = \"5min\"\n",
             "4:19: server.timeout (1min) must not be shorter than server.connect_timeout (5min)",
             "the time for a request has that for the connection in it: lengthen one or shorten the other"},
-        Bad{least + "[idevid]\nkey = \"\"\n", "5:7: idevid.key is empty", no_value},
-        Bad{least + "[idevid]\ncertificate = \"idevid.pem\"\n",
-            "5:15: idevid.certificate must be a place in the token or an absolute path, not 'idevid.pem'",
-            location_form},
         Bad{least + "[key]\nalgorithm = \"dsa\"\n", "5:13: key.algorithm cannot be 'dsa'",
-            "known: ec-p256, ec-p384, rsa-2048, rsa-3072"},
+            "known: ec-p256, ec-p384, ec-p521, rsa-2048, rsa-3072, rsa-4096"},
         Bad{least + "[subject]\n", "4:1: [subject] is empty", "leave it out to use the serial number of the IDevID"},
         Bad{least + "[certificate]\nnames = \"any\"\n", "5:9: certificate.names cannot be 'any'",
             "write \"exact\" or \"ca-may-change\""},

@@ -180,7 +180,7 @@ TEST_F(AFailure, OfTrustInTheServerIsToldBeforeAnyKeyIsMade) {
   write_file(etc() / "identities.d/gateway.toml",
              "[server]\nurl = \"" + server_->url("localhost") + "\"\ntrust_anchors = \"" +
                  Authorities::get().other_ca.certificate.string() +
-                 "\"\n[idevid]\nkey = \"fake:idevid\"\ncertificate = \"fake:certificate\"\n");
+                 "\"\n[idevid]\nkey = \"handle:0x81020000\"\ncertificate = \"nv:0x01c90200\"\n");
   load();
   EXPECT_EQ(error_of(JobKind::enroll).code, Errc::tls_untrusted);
   EXPECT_EQ(hardware_.count(Operation::create_key), 0U);
@@ -204,24 +204,24 @@ TEST_F(AFailure, OfATrustAnchorsFileNamesTheFile) {
 }
 
 TEST_F(AFailure, OfTheIdevidSaysWhatToCheck) {
-  hardware_.put_certificate("fake:certificate", to_bytes(as_bytes(Authorities::get().manufacturer.certificate_pem)));
+  hardware_.put_certificate("nv:0x01c90200", to_bytes(as_bytes(Authorities::get().manufacturer.certificate_pem)));
   Error error = error_of(JobKind::enroll);
   EXPECT_EQ(error.code, Errc::idevid_mismatch);
   EXPECT_THAT(error.hint, HasSubstr("belong together"));
   EXPECT_EQ(status().state, State::blocked);
-  hardware_.put_certificate("fake:certificate", to_bytes(as_bytes("garbage")));
+  hardware_.put_certificate("nv:0x01c90200", to_bytes(as_bytes("garbage")));
   EXPECT_EQ(error_of(JobKind::enroll).code, Errc::idevid_missing);
-  hardware_.put_certificate("fake:certificate", {});
+  hardware_.put_certificate("nv:0x01c90200", {});
   EXPECT_EQ(error_of(JobKind::enroll).code, Errc::idevid_missing);
   EXPECT_EQ(server_->connections(), 0U);
 }
 
 TEST_F(AFailure, ForWantOfANameSaysWhereToGiveOne) {
-  const PublicKey key = hardware_.put_key("fake:idevid", KeyAlgorithm::ec_p256);
+  const PublicKey key = hardware_.put_key("handle:0x81020000", KeyAlgorithm::ec_p256);
   const auto idevid = Authorities::get().pki.issue({.issuer = "manufacturer",
                                                     .subject = "/CN=nameless",
                                                     .public_key = public_key_pem(std::string(as_text(key.spki)))});
-  hardware_.put_certificate("fake:certificate", to_bytes(as_bytes(idevid.certificate_pem)));
+  hardware_.put_certificate("nv:0x01c90200", to_bytes(as_bytes(idevid.certificate_pem)));
   const Error error = error_of(JobKind::enroll);
   EXPECT_EQ(error.code, Errc::config_invalid);
   EXPECT_EQ(error.hint, "give the identity a [subject] in " + (etc() / "identities.d/gateway.toml").string());

@@ -26,11 +26,11 @@ Authorities::Authorities()
 
 Site::Site() {
   auto& authorities = Authorities::get();
-  const PublicKey key = hardware_.put_key("fake:idevid", KeyAlgorithm::ec_p256);
+  const PublicKey key = hardware_.put_key("handle:0x81020000", KeyAlgorithm::ec_p256);
   const auto idevid = authorities.pki.issue({.issuer = "manufacturer",
                                              .subject = "/O=Maker/serialNumber=SN-17",
                                              .public_key = public_key_pem(std::string(as_text(key.spki)))});
-  hardware_.put_certificate("fake:certificate", to_bytes(as_bytes(idevid.certificate_pem)));
+  hardware_.put_certificate("nv:0x01c90200", to_bytes(as_bytes(idevid.certificate_pem)));
   start_server();
   write_profile();
   load();
@@ -55,8 +55,8 @@ trust_anchors = "{}"
 connect_timeout = "1s"
 timeout = "1s"
 [idevid]
-key = "fake:idevid"
-certificate = "fake:certificate"
+key = "handle:0x81020000"
+certificate = "nv:0x01c90200"
 {}
 )",
                          server_->url("localhost"), Authorities::get().operator_ca.certificate.string(), more));

@@ -34,11 +34,13 @@ class RecordingObserver final : public JobObserver {
     phases.emplace_back(phase_name(phase));
     if (at_phase) at_phase(phase);
   }
+  void noticed(const Notice& notice) override { notices.push_back(notice); }
   [[nodiscard]] bool cancelled() const override {
     return phases.size() >= cancel_after || (cancel_when && cancel_when());
   }
 
   std::vector<std::string> phases;
+  std::vector<Notice> notices;
   std::function<void(Phase)> at_phase;
   std::function<bool()> cancel_when;
   std::size_t cancel_after = ~std::size_t{0};
