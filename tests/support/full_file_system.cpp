@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sched.h>
 #include <sys/mount.h>
 #include <unistd.h>
 
@@ -12,6 +11,7 @@
 #include <system_error>
 
 #include "tests/support/forked_child.h"
+#include "tests/support/own_mounts.h"
 
 namespace devid::test {
 namespace {
@@ -23,23 +23,6 @@ constexpr std::size_t most_files = 10000;
 
 [[noreturn]] void give_up(const std::string& doing) {
   throw std::system_error(errno, std::generic_category(), "cannot " + doing);
-}
-
-void write_to(const char* file, const std::string& text) {
-  if (!(std::ofstream(file) << text << std::flush)) give_up(std::string("write ") + file);
-}
-
-/// Root in a namespace of its own, where mounting is allowed and concerns nobody else.
-void leave_the_mounts_of_others() {
-  const uid_t user = ::geteuid();
-  const gid_t group = ::getegid();
-  if (::unshare(user == 0 ? CLONE_NEWNS : CLONE_NEWNS | CLONE_NEWUSER) != 0) give_up("have mounts of one's own");
-  if (user != 0) {
-    write_to("/proc/self/setgroups", "deny");
-    write_to("/proc/self/uid_map", fmt::format("0 {} 1", user));
-    write_to("/proc/self/gid_map", fmt::format("0 {} 1", group));
-  }
-  if (::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) give_up("make the mounts private");
 }
 
 fs::path ballast_of(const fs::path& directory) { return directory / "ballast"; }

@@ -10,6 +10,7 @@
 #include <stdexcept>
 
 #include "tests/support/command.h"
+#include "tests/support/own_mounts.h"
 
 namespace devid::test {
 namespace {
@@ -70,6 +71,14 @@ fs::path SoftHsm::copy_of_module() const {
   const fs::path copy = directory_.path() / "another-libsofthsm2.so";
   fs::copy_file(module(), copy, fs::copy_options::skip_existing);
   return copy;
+}
+
+void SoftHsm::configure_p11_kit(const fs::path& only_module) const {
+  const fs::path configuration = directory_.path() / "p11-kit";
+  fs::create_directory(configuration);
+  std::ofstream(configuration / "only.module") << "module: " << only_module.string() << "\n";
+  leave_the_mounts_of_others();
+  mount_directory(configuration, DEVID_P11_KIT_MODULES);
 }
 
 std::string SoftHsm::environment() const { return "SOFTHSM2_CONF=" + (directory_.path() / "softhsm2.conf").string(); }

@@ -48,11 +48,15 @@ class SoftHsm {
   explicit SoftHsm(const std::string& label = "dev");
 
   /// The shared objects: SoftHSM's, another copy of it that a process can load beside it (it sees the same tokens),
-  /// p11-kit's proxy (Debian's configuration has SoftHSM in it), and OpenSC's spy.
+  /// p11-kit's proxy, and OpenSC's spy.
   static std::filesystem::path module();
   [[nodiscard]] std::filesystem::path copy_of_module() const;
   static std::filesystem::path p11_kit_proxy();
   static std::filesystem::path spy();
+  /// Has p11-kit, in this process and in those that it starts from now on, know this one module: over the directory of
+  /// its configuration a directory of the test is mounted. The caller has one thread, and is root or may make user
+  /// namespaces.
+  void configure_p11_kit(const std::filesystem::path& only_module) const;
 
   /// "SOFTHSM2_CONF=…", for a process that is not started from this one's environment.
   [[nodiscard]] std::string environment() const;
