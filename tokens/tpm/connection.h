@@ -5,44 +5,52 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <string>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "tokens/authorization.h"
+#include "tokens/tpm/auth_value.h"
 #include "tokens/tpm/context.h"
 #include "tokens/tpm/object.h"
 #include "tokens/tpm/session.h"
+#include "tokens/tpm/sign_command.h"
+#include "tokens/tpm/storage_root.h"
+#include "tokens/tpm/tpm_spec.h"
 #include "tokens/tpm/tss2_pem.h"
 
 namespace devid::tpm {
 
-/// One connection to the TPM and what it remembers, to spare commands: the storage root key, the session, one loaded
-/// key, and the handles of persistent keys. What turns out to be no longer so is forgotten; take_stale() then says that
-/// the same operation is worth doing again.
+/// One connection to the TPM and what it remembers, to spare commands: storage root keys, the session, one loaded key,
+/// and the handles of persistent keys. What turns out to be no longer so is forgotten; take_stale() then says that the
+/// same operation is worth doing again.
 class Connection {
  public:
-  /// Sends nothing yet.
-  static Result<std::unique_ptr<Connection>> open(const std::string& tcti);
+  /// Sends nothing yet. Both have to outlive it.
+  static Result<std::unique_ptr<Connection>> open(const TpmSpec& spec, RefusedValues& refused);
 
   Context& context() { return *context_; }
 
-  /// TPM2_Create beneath the storage root key. Nothing stays in the TPM.
-  Result<KeyBlob> create(const TPM2B_PUBLIC& form);
+  /// The session that authorizes and encrypts; salted, and kept.
+  Result<Session*> session();
+
+  /// TPM2_Create beneath the storage root key. Nothing stays in the TPM but that.
+  Result<KeyBlob> create(KeyAlgorithm algorithm, const KeyAuthorization& authorization);
 
   /// What is at a persistent handle now, and remembers it for sign_at().
   Result<TPM2B_PUBLIC> read_public(TPM2_HANDLE handle);
 
   /// TPM2_Sign, with the key loaded if it is not the loaded one.
-  Result<TPMT_SIGNATURE> sign(const KeyBlob& key, BytesView digest, const TPMT_SIG_SCHEME& scheme);
+  Result<TPMT_SIGNATURE> sign(const KeyBlob& key, const SignRequest& request);
 
   /// TPM2_Sign with a persistent key. Error: token_wrong_key if `expected` is no longer what is there.
-  Result<TPMT_SIGNATURE> sign_at(TPM2_HANDLE handle, const TPM2B_PUBLIC& expected, BytesView digest,
-                                 const TPMT_SIG_SCHEME& scheme);
+  Result<TPMT_SIGNATURE> sign_at(TPM2_HANDLE handle, const TPM2B_PUBLIC& expected, const SignRequest& request);
 
   [[nodiscard]] bool has_loaded(const KeyBlob& key) const { return loaded_ && loaded_->key == key; }
   /// Flushes the loaded key, if there is one.
   void unload() { loaded_.reset(); }
+  /// The same, and a storage root key that is not persistent.
+  void unload_all();
 
   /// Whether something remembered was found to be wrong, and forgotten, since the last call.
   bool take_stale() { return std::exchange(stale_, false); }
@@ -57,21 +65,31 @@ class Connection {
     PersistentObject object;
   };
 
-  explicit Connection(std::unique_ptr<Context> context) : context_(std::move(context)) {}
+  Connection(std::unique_ptr<Context> context, const TpmSpec& spec, RefusedValues& refused)
+      : context_(std::move(context)), spec_(spec), refused_(refused) {}
 
-  Result<ESYS_TR> storage_root();
-  Result<Session*> session();
+  [[nodiscard]] TPM2_HANDLE usual_parent() const { return spec_.storage_root.value_or(TPM2_RH_OWNER); }
+  Result<ESYS_TR> storage_root(TPM2_HANDLE parent);
+  Result<StorageRoot> open_or_make(TPM2_HANDLE parent);
+  Result<StorageRoot> make(TPM2_HANDLE parent);
+  Result<Session*> owner_session();
   Result<ESYS_TR> load(const KeyBlob& key);
-  Call call_sign(Session& session, ESYS_TR key, BytesView digest, const TPMT_SIG_SCHEME& scheme,
-                 Esys<TPMT_SIGNATURE>& signature);
+  Result<TPMT_SIGNATURE> sign_loaded(const KeyBlob& key, ESYS_TR object, const SignRequest& request);
+  Result<TPMT_SIGNATURE> sign_with_pcrs(const KeyBlob& key, ESYS_TR object, const SignRequest& request);
+  Result<Secret> auth_value_of(const KeyBlob& key) const;
 
   /// Whether a call failed because the object that it used is not (or no longer) the one that we think.
   bool is_stale(const Call& call, ESYS_TR object);
+  bool is_replaced(ESYS_TR object);
   bool forget_lost_session(const Call& call);
-  void forget_storage_root();
+  void forget_storage_root(TPM2_HANDLE parent);
+  void forget_loaded();
+  Error parent_failed(const Call& call, TPM2_HANDLE parent);
 
   std::unique_ptr<Context> context_;  // the rest needs it to the end
-  std::optional<PersistentObject> storage_root_;
+  const TpmSpec& spec_;
+  RefusedValues& refused_;
+  std::map<TPM2_HANDLE, StorageRoot> roots_;
   std::optional<Session> session_;
   std::optional<Loaded> loaded_;
   std::map<TPM2_HANDLE, Known> known_;

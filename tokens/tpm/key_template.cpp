@@ -1,5 +1,7 @@
 #include "tokens/tpm/key_template.h"
 
+#include "tokens/tpm/hash.h"
+
 namespace devid::tpm {
 namespace {
 
@@ -24,14 +26,6 @@ TPMI_ECC_CURVE curve_of(KeyAlgorithm algorithm) {
   }
 }
 
-TPMI_ALG_HASH name_algorithm(Digest digest) {
-  switch (digest) {
-    case Digest::sha384: return TPM2_ALG_SHA384;
-    case Digest::sha512: return TPM2_ALG_SHA512;
-    default: return TPM2_ALG_SHA256;
-  }
-}
-
 TPMS_ECC_PARMS ecc_parameters(KeyAlgorithm algorithm, const TPMT_SYM_DEF_OBJECT& symmetric) {
   return {.symmetric = symmetric,
           .scheme = {.scheme = TPM2_ALG_NULL},
@@ -42,7 +36,7 @@ TPMS_ECC_PARMS ecc_parameters(KeyAlgorithm algorithm, const TPMT_SYM_DEF_OBJECT&
 TPM2B_PUBLIC area(KeyAlgorithm algorithm, TPMA_OBJECT attributes, const TPMT_SYM_DEF_OBJECT& symmetric) {
   TPM2B_PUBLIC result{};
   TPMT_PUBLIC& area = result.publicArea;
-  area.nameAlg = name_algorithm(digest_for(algorithm));
+  area.nameAlg = hash_algorithm(digest_for(algorithm));
   area.objectAttributes = attributes;
   if (is_rsa(algorithm)) {
     area.type = TPM2_ALG_RSA;
@@ -60,15 +54,16 @@ TPM2B_PUBLIC signing_key_template(KeyAlgorithm algorithm) {
   return area(algorithm, born_here | TPMA_OBJECT_SIGN_ENCRYPT, no_symmetric);
 }
 
-TPM2B_PUBLIC storage_key_template(KeyAlgorithm algorithm) {
+TPM2B_PUBLIC storage_key_template(KeyAlgorithm algorithm, Unique unique) {
   TPM2B_PUBLIC result = area(algorithm, born_here | TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_DECRYPT, aes_128_cfb);
-  // The template has zeros as long as the key, so that every tool that uses it derives the same key.
-  TPMU_PUBLIC_ID& unique = result.publicArea.unique;
+  if (unique == Unique::empty) return result;
+  // Every tool that uses the template derives the same key.
+  TPMU_PUBLIC_ID& field = result.publicArea.unique;
   if (is_rsa(algorithm)) {
-    unique.rsa.size = 256;
+    field.rsa.size = static_cast<UINT16>(key_bytes(algorithm));
   } else {
-    unique.ecc.x.size = 32;
-    unique.ecc.y.size = 32;
+    field.ecc.x.size = static_cast<UINT16>(key_bytes(algorithm));
+    field.ecc.y.size = field.ecc.x.size;
   }
   return result;
 }

@@ -80,7 +80,7 @@ Result<PublicKey> public_key_from(const TPMT_PUBLIC& area) {
   return fail(unsupported("the key is neither an EC nor an RSA key"));
 }
 
-Result<> require_signing_key(const TPMT_PUBLIC& area) {
+Result<> require_signing_kind(const TPMT_PUBLIC& area) {
   if (!has(area, TPMA_OBJECT_SIGN_ENCRYPT)) {
     return fail(wrong_key(has(area, TPMA_OBJECT_DECRYPT) ? "it is a decryption or storage key, not a signing key"
                                                          : "it is not a signing key"));
@@ -89,6 +89,11 @@ Result<> require_signing_key(const TPMT_PUBLIC& area) {
     return fail(wrong_key("it is a restricted key, which signs only what the TPM itself made (an attestation key)"));
   }
   if (has(area, TPMA_OBJECT_X509SIGN)) return fail(wrong_key("it signs certificates only (x509sign)"));
+  return {};
+}
+
+Result<> require_signing_key(const TPMT_PUBLIC& area) {
+  if (auto kind = require_signing_kind(area); !kind) return kind;
   if (!has(area, TPMA_OBJECT_USERWITHAUTH)) {
     return fail({.code = Errc::token_unsupported,
                  .retry = Retry::after_operator,

@@ -20,6 +20,9 @@ Result<PublicKey> public_key_from(const TPMT_PUBLIC& area);
 /// Errors: token_wrong_key, token_unsupported.
 Result<> require_signing_key(const TPMT_PUBLIC& area);
 
+/// The same without the last condition: for a key that is used with a policy.
+Result<> require_signing_kind(const TPMT_PUBLIC& area);
+
 /// Whether keys can be made beneath it: a restricted decryption key that stays in this TPM. Error: token_wrong_key.
 Result<> require_storage_key(const TPMT_PUBLIC& area);
 

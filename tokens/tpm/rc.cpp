@@ -34,7 +34,8 @@ constexpr const char* algorithm_hint = "choose another key algorithm for this TP
 constexpr const char* slots_hint =
     "use the kernel's resource manager (device:/dev/tpmrm0), or run tpm2_flushcontext -t -l -s";
 constexpr const char* auth_hint =
-    "devid uses empty auth values: clear the password of the key or hierarchy, or provision it again";
+    "devid knows no auth value for it, or another one: clear the password of the key or hierarchy, or provision it "
+    "again";
 
 constexpr auto meanings = std::to_array<Meaning>({
     // Whole codes.

@@ -1,40 +1,25 @@
 #include "tokens/tpm/resource.h"
 
-#include <openssl/evp.h>
 #include <tss2/tss2_mu.h>
 
 #include <algorithm>
-#include <array>
 #include <optional>
 #include <span>
 
 #include "base/bytes.h"
+#include "tokens/tpm/hash.h"
 #include "tokens/tpm/public_area.h"
 
 namespace devid::tpm {
 namespace {
 
-const EVP_MD* message_digest(TPMI_ALG_HASH algorithm) {
-  switch (algorithm) {
-    case TPM2_ALG_SHA1: return EVP_sha1();
-    case TPM2_ALG_SHA256: return EVP_sha256();
-    case TPM2_ALG_SHA384: return EVP_sha384();
-    case TPM2_ALG_SHA512: return EVP_sha512();
-    default: return nullptr;
-  }
-}
-
 /// Whether a Name is that of a public area: nameAlg ‖ H(area) (TPM 2.0 Part 1, 16).
 bool is_name_of(const TPM2B_NAME& name, BytesView area) {
   if (name.size <= sizeof(TPMI_ALG_HASH)) return false;
-  const EVP_MD* digest = message_digest(static_cast<TPMI_ALG_HASH>((name.name[0] << 8U) | name.name[1]));
-  std::array<unsigned char, EVP_MAX_MD_SIZE> hash{};
-  unsigned int size = 0;
-  if (digest == nullptr || EVP_Digest(as_uchar(area), area.size(), hash.data(), &size, digest, nullptr) != 1) {
-    return false;
-  }
-  return std::ranges::equal(std::span(name.name, name.size).subspan(sizeof(TPMI_ALG_HASH)),
-                            std::span(hash).first(size));
+  const auto algorithm = static_cast<TPMI_ALG_HASH>((name.name[0] << 8U) | name.name[1]);
+  const Bytes hash = hash_of(algorithm, {area});
+  return !hash.empty() &&
+         std::ranges::equal(std::as_bytes(std::span(name.name, name.size)).subspan(sizeof(algorithm)), hash);
 }
 
 /// The TPM2B_PUBLIC or TPM2B_NV_PUBLIC that ESYS keeps for a handle, marshalled. Esys_TR_Serialize gives it after the

@@ -9,20 +9,12 @@
 
 #include "base/openssl.h"
 #include "tokens/public_key.h"
+#include "tokens/tpm/hash.h"
 
 namespace devid::tpm {
 namespace {
 
 using PkeyContext = Owned<EVP_PKEY_CTX, EVP_PKEY_CTX_free>;
-
-TPMI_ALG_HASH hash_algorithm(Digest digest) {
-  switch (digest) {
-    case Digest::sha256: return TPM2_ALG_SHA256;
-    case Digest::sha384: return TPM2_ALG_SHA384;
-    case Digest::sha512: return TPM2_ALG_SHA512;
-  }
-  return TPM2_ALG_NULL;
-}
 
 Error unsupported(std::string what, std::string hint) {
   return {.code = Errc::token_unsupported,

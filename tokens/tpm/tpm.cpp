@@ -4,7 +4,7 @@ namespace devid::tpm {
 
 Result<> Tpm::connect() {
   if (connection_) return {};
-  auto opened = Connection::open(tcti_);
+  auto opened = Connection::open(spec_, refused_);
   if (!opened) return fail(std::move(opened.error()));
   connection_ = std::move(*opened);
   if (reclaim_) {
@@ -25,6 +25,12 @@ bool Tpm::drop_if_lost() {
 void Tpm::closed(const KeyBlob& key) {
   if (const auto one = open_.find(key.private_area); one != open_.end()) open_.erase(one);
   if (!open_.contains(key.private_area)) unload(key);
+}
+
+void Tpm::leave() {
+  if (--users_ > 0 || !connection_) return;
+  connection_->unload_all();
+  drop_if_lost();
 }
 
 void Tpm::unload(const KeyBlob& key) {

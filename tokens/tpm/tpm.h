@@ -2,7 +2,6 @@
 
 #include <memory>
 #include <set>
-#include <string>
 #include <type_traits>
 #include <utility>
 
@@ -14,14 +13,14 @@ namespace devid::tpm {
 /// The TPM at one TCTI, there or not: connects when first used, and again after it was away.
 class Tpm {
  public:
-  explicit Tpm(std::string tcti) : tcti_(std::move(tcti)) {}
+  explicit Tpm(TpmSpec spec) : spec_(std::move(spec)) {}
   Tpm(const Tpm&) = delete;
   Tpm& operator=(const Tpm&) = delete;
   Tpm(Tpm&&) = delete;
   Tpm& operator=(Tpm&&) = delete;
   ~Tpm() = default;
 
-  [[nodiscard]] const std::string& tcti() const { return tcti_; }
+  [[nodiscard]] const TpmSpec& spec() const { return spec_; }
 
   /// Does `operation(Connection&)`, which returns a Result. It is done again, a few times at most, when it failed over
   /// something remembered from before: a connection that broke meanwhile, a session or an object that is gone.
@@ -39,6 +38,20 @@ class Tpm {
     }
   }
 
+  /// While there is one of them, a storage root key that is not persistent stays in the TPM. Does not connect.
+  class Use {
+   public:
+    explicit Use(Tpm& tpm) : tpm_(&tpm) { ++tpm.users_; }
+    Use(const Use&) = delete;
+    Use& operator=(const Use&) = delete;
+    Use(Use&&) = delete;
+    Use& operator=(Use&&) = delete;
+    ~Use() { tpm_->leave(); }
+
+   private:
+    Tpm* tpm_;
+  };
+
   /// PrivateKeys that share a blob share its place in the TPM: the last one to go flushes it.
   void opened(const KeyBlob& key) { open_.insert(key.private_area); }
   void closed(const KeyBlob& key);
@@ -49,10 +62,14 @@ class Tpm {
   Result<> connect();
   bool drop_if_lost();
 
-  std::string tcti_;
+  void leave();
+
+  TpmSpec spec_;
+  RefusedValues refused_;
   std::unique_ptr<Connection> connection_;
   bool reclaim_ = false;  ///< a connection was lost: what it left in the TPM is to be flushed
   std::multiset<Bytes> open_;
+  unsigned users_ = 0;
 };
 
 }  // namespace devid::tpm

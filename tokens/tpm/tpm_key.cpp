@@ -3,11 +3,27 @@
 #include <utility>
 
 #include "tokens/tpm/location.h"
+#include "tokens/tpm/pcr.h"
 #include "tokens/tpm/public_area.h"
 #include "tokens/tpm/signature.h"
 
 namespace devid::tpm {
 namespace {
+
+/// A key whose file has a policy is used with that, and with nothing else.
+Result<PublicKey> bound_key_in(const TPM2B_PUBLIC& area, BytesView policy) {
+  if (auto usable = require_signing_kind(area.publicArea); !usable) return fail(std::move(usable.error()));
+  const auto statement = parse_statement(policy);
+  if (!statement) return fail(statement.error());
+  const TPM2B_DIGEST digest = policy_digest(*statement, area.publicArea.nameAlg);
+  const TPM2B_DIGEST& wanted = area.publicArea.authPolicy;
+  if (digest.size == 0 || to_bytes(digest.buffer, digest.size) != to_bytes(wanted.buffer, wanted.size)) {
+    return fail({.code = Errc::token_wrong_key,
+                 .retry = Retry::after_operator,
+                 .what = "the PCR policy in the key file is not that of the key"});
+  }
+  return public_key_from(area.publicArea);
+}
 
 Result<PublicKey> signing_key_in(const TPM2B_PUBLIC& area) {
   if (auto usable = require_signing_key(area.publicArea); !usable) return fail(std::move(usable.error()));
@@ -19,7 +35,7 @@ Result<PublicKey> signing_key_in(const TPM2B_PUBLIC& area) {
 Result<std::unique_ptr<PrivateKey>> TpmKey::from_blob(Tpm& tpm, KeyBlob blob, std::string pem) {
   const auto area = parse_public(blob.public_area);
   if (!area) return fail(area.error());
-  auto key = signing_key_in(*area);
+  auto key = blob.pcr_policy ? bound_key_in(*area, *blob.pcr_policy) : signing_key_in(*area);
   if (!key) return fail(std::move(key.error()));
   return std::unique_ptr<PrivateKey>(new TpmKey(tpm, std::move(blob), *area, std::move(*key), std::move(pem)));
 }
@@ -48,9 +64,10 @@ Result<Bytes> TpmKey::sign(BytesView digest, SignatureScheme scheme) {
   }
   const auto tpm_scheme = scheme_for(area_.publicArea, scheme);
   if (!tpm_scheme) return fail(tpm_scheme.error());
+  const SignRequest request{.digest = digest, .scheme = *tpm_scheme};
   const auto signature = tpm_.run([&](Connection& connection) {
-    if (const auto* blob = std::get_if<KeyBlob>(&place_)) return connection.sign(*blob, digest, *tpm_scheme);
-    return connection.sign_at(std::get<TPM2_HANDLE>(place_), area_, digest, *tpm_scheme);
+    if (const auto* blob = std::get_if<KeyBlob>(&place_)) return connection.sign(*blob, request);
+    return connection.sign_at(std::get<TPM2_HANDLE>(place_), area_, request);
   });
   if (!signature) {
     const auto* handle = std::get_if<TPM2_HANDLE>(&place_);

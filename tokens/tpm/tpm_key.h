@@ -32,6 +32,7 @@ class TpmKey final : public PrivateKey {
   TpmKey(Tpm& tpm, Place place, const TPM2B_PUBLIC& area, PublicKey public_key, std::string pem);
 
   Tpm& tpm_;
+  Tpm::Use use_{tpm_};
   Place place_;
   TPM2B_PUBLIC area_;
   PublicKey public_key_;

@@ -2,7 +2,6 @@
 
 #include <utility>
 
-#include "tokens/tpm/key_template.h"
 #include "tokens/tpm/location.h"
 #include "tokens/tpm/nv.h"
 #include "tokens/tpm/public_area.h"
@@ -42,22 +41,21 @@ Result<std::vector<KeyListing>> list_persistent(tpm::Connection& connection) {
 }  // namespace
 
 struct TpmToken::State {
-  std::string name;
   tpm::Tpm tpm;
 };
 
-TpmToken::TpmToken(TpmSpec spec)
-    : state_(new State{.name = std::move(spec.name), .tpm = tpm::Tpm(std::move(spec.tcti))}) {}
+TpmToken::TpmToken(TpmSpec spec) : state_(new State{.tpm = tpm::Tpm(std::move(spec))}) {}
 
 TpmToken::~TpmToken() = default;
 
 TokenDescription TpmToken::description() const {
-  return {.name = state_->name, .kind = "tpm2", .location = state_->tpm.tcti()};
+  return {.name = state_->tpm.spec().name, .kind = "tpm2", .location = state_->tpm.spec().tcti};
 }
 
 Result<std::unique_ptr<PrivateKey>> TpmToken::create_key(const KeySpec& spec) {
-  const TPM2B_PUBLIC form = tpm::signing_key_template(spec.algorithm);
-  auto blob = state_->tpm.run([&](tpm::Connection& connection) { return connection.create(form); });
+  const tpm::Tpm::Use use(state_->tpm);
+  auto blob = state_->tpm.run(
+      [&](tpm::Connection& connection) { return connection.create(spec.algorithm, spec.authorization); });
   const std::string doing = "create an " + std::string(algorithm_name(spec.algorithm)) + " key in the TPM";
   if (!blob) return fail(while_doing(doing, std::move(blob.error())));
   auto pem = tpm::write_tss2_pem(*blob);

@@ -50,6 +50,20 @@ const Bytes negative_root = octets({0x02, 0x04, 0x81, 0x00, 0x00, 0x01});
 const Bytes public_area = sized(88, 0x11);
 const Bytes private_area = sized(100, 0x22);
 
+const Bytes endorsement = octets({0x02, 0x04, 0x40, 0x00, 0x00, 0x0b});
+const Bytes transient = octets({0x02, 0x05, 0x00, 0x80, 0x00, 0x00, 0x00});
+const Bytes huge = octets({0x02, 0x06, 0x01, 0x81, 0x00, 0x00, 0x00, 0x01});
+const Bytes policy_pcr = octets({0x02, 0x02, 0x01, 0x7f});
+const Bytes policy_auth_value = octets({0x02, 0x02, 0x01, 0x6b});
+
+/// One TPMPolicy.
+Bytes policy_step(const Bytes& command, const Bytes& body) {
+  return tlv(0x30, join({tlv(0xa0, command), tlv(0xa1, tlv(0x04, body))}));
+}
+Bytes policy_of(const std::vector<Bytes>& steps) { return tlv(0xa1, tlv(0x30, join(steps))); }
+const Bytes pcr_statement = octets({1, 2, 3, 4});
+const Bytes pcr_step = policy_step(policy_pcr, pcr_statement);
+
 Bytes key_der(const std::vector<Bytes>& fields) { return tlv(0x30, join(fields)); }
 
 std::string pem_of(const Bytes& der, const std::string& name = "TSS2 PRIVATE KEY") {
@@ -74,6 +88,33 @@ TEST(ATss2Pem, ComesBackAsItWas) {
   ASSERT_TRUE(blob) << blob.error().sentence();
   EXPECT_EQ(blob->public_area, public_area);
   EXPECT_EQ(blob->private_area, private_area);
+}
+
+Bytes with_policy(const Bytes& policy) {
+  return key_der({loadable, empty_auth, policy, storage_root, tlv(0x04, public_area), tlv(0x04, private_area)});
+}
+
+TEST(ATss2Pem, SaysThatThereIsAnAuthValueAndOneThatDoesNotSayHasOne) {
+  const KeyBlob blob{.public_area = public_area, .private_area = private_area, .has_auth_value = true};
+  const Bytes der = key_der({loadable, has_auth, storage_root, tlv(0x04, public_area), tlv(0x04, private_area)});
+  EXPECT_EQ(write_tss2_pem(blob).value(), pem_of(der));
+  EXPECT_EQ(read_tss2_pem(pem_of(der)).value(), blob);
+  const Bytes silent = key_der({loadable, storage_root, tlv(0x04, public_area), tlv(0x04, private_area)});
+  EXPECT_EQ(read_tss2_pem(pem_of(silent)).value(), blob);
+}
+
+TEST(ATss2Pem, NamesTheOwnerAsTheParentThatIsMadeWhenNeeded) {
+  const KeyBlob blob{.public_area = public_area, .private_area = private_area, .parent = 0x40000001};
+  const Bytes der = key_der({loadable, empty_auth, owner, tlv(0x04, public_area), tlv(0x04, private_area)});
+  EXPECT_EQ(write_tss2_pem(blob).value(), pem_of(der));
+  EXPECT_EQ(read_tss2_pem(pem_of(der)).value(), blob);
+}
+
+TEST(ATss2Pem, CarriesThePolicyOfTheKey) {
+  const KeyBlob blob{.public_area = public_area, .private_area = private_area, .pcr_policy = pcr_statement};
+  const std::string pem = pem_of(with_policy(policy_of({pcr_step})));
+  EXPECT_EQ(write_tss2_pem(blob).value(), pem);
+  EXPECT_EQ(read_tss2_pem(pem).value(), blob);
 }
 
 TEST(ATss2Pem, MayEndInBlankLines) { EXPECT_TRUE(read_tss2_pem(pem_of(good) + "\r\n \n")); }
@@ -131,9 +172,14 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"NotAsn1", pem_of(octets({1, 2, 3})), ""}, Bad{"TrailingOctet", pem_of(with_trailing_octet()), "after its"},
         Bad{"BerLength", pem_of(with_long_length()), "not DER"},
         Bad{"Sealed", pem_of(fields(sealed, empty_auth, storage_root, public_area, private_area)), "not a loadable"},
-        Bad{"Password", pem_of(fields(loadable, has_auth, storage_root, public_area, private_area)), "auth value"},
-        Bad{"AuthUnknown", pem_of(fields(loadable, {}, storage_root, public_area, private_area)), "auth value"},
-        Bad{"OwnerAsParent", pem_of(fields(loadable, empty_auth, owner, public_area, private_area)), "parent"},
+        Bad{"EndorsementAsParent", pem_of(fields(loadable, empty_auth, endorsement, public_area, private_area)),
+            "parent"},
+        Bad{"TransientParent", pem_of(fields(loadable, empty_auth, transient, public_area, private_area)), "parent"},
+        Bad{"HugeParent", pem_of(fields(loadable, empty_auth, huge, public_area, private_area)), "parent"},
+        Bad{"OtherPolicy", pem_of(with_policy(policy_of({policy_step(policy_auth_value, {})}))), "policy"},
+        Bad{"LongPolicy", pem_of(with_policy(policy_of({pcr_step, pcr_step}))), "policy"},
+        Bad{"EmptyPolicy", pem_of(with_policy(policy_of({}))), "policy"},
+        Bad{"BadPolicy", pem_of(with_policy(tlv(0xa1, octets({1, 2, 3})))), ""},
         Bad{"NegativeParent", pem_of(fields(loadable, empty_auth, negative_root, public_area, private_area)), "parent"},
         Bad{"ShortPublic", pem_of(fields(loadable, empty_auth, storage_root, cut(public_area), private_area)),
             "public area"},
