@@ -106,6 +106,9 @@ std::string command_name(TpmCommand command) {
     case TpmCommand::read_public: return "ReadPublic";
     case TpmCommand::start_auth_session: return "StartAuthSession";
     case TpmCommand::get_capability: return "GetCapability";
+    case TpmCommand::pcr_read: return "PCR_Read";
+    case TpmCommand::policy_pcr: return "PolicyPCR";
+    case TpmCommand::test_parms: return "TestParms";
     case TpmCommand::create_loaded: return "CreateLoaded";
   }
   std::array<char, 16> text{};

@@ -33,6 +33,9 @@ enum class TpmCommand : std::uint32_t {
   read_public = 0x173,
   start_auth_session = 0x176,
   get_capability = 0x17a,
+  pcr_read = 0x17e,
+  policy_pcr = 0x17f,
+  test_parms = 0x18a,
   create_loaded = 0x191,
 };
 

@@ -79,13 +79,13 @@ Result<> use_auth_value(Context& context, ESYS_TR object, const Secret& value) {
   return {};
 }
 
-bool RefusedValues::contains(BytesView private_area, const Secret& value) const {
-  const auto found = last_.find(to_bytes(private_area));
+bool RefusedValues::contains(BytesView object, const Secret& value) const {
+  const auto found = last_.find(to_bytes(object));
   return found != last_.end() && std::ranges::equal(found->second.reveal(), value.reveal());
 }
 
-void RefusedValues::remember(BytesView private_area, const Secret& value) {
-  last_.insert_or_assign(to_bytes(private_area), Secret(value.reveal()));
+void RefusedValues::remember(BytesView object, const Secret& value) {
+  last_.insert_or_assign(to_bytes(object), Secret(value.reveal()));
 }
 
 }  // namespace devid::tpm

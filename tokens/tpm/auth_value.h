@@ -45,11 +45,12 @@ Result<Secret> read_or_make_auth_value(const SecretSource& source, std::size_t l
 Result<> use_auth_value(Context& context, ESYS_TR object, const std::optional<SecretSource>& source);
 Result<> use_auth_value(Context& context, ESYS_TR object, const Secret& value);
 
-/// Values that the TPM refused for keys that are subject to its lockout: tried once, and not again until they change.
+/// Values that the TPM refused for objects that are subject to its lockout: tried once, and not again until they
+/// change. `object` is a private area, or what else tells objects apart.
 class RefusedValues {
  public:
-  [[nodiscard]] bool contains(BytesView private_area, const Secret& value) const;
-  void remember(BytesView private_area, const Secret& value);
+  [[nodiscard]] bool contains(BytesView object, const Secret& value) const;
+  void remember(BytesView object, const Secret& value);
 
  private:
   std::map<Bytes, Secret> last_;

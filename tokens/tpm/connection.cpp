@@ -32,6 +32,17 @@ Error refused_value(Error error, const SecretSource& source, bool again) {
   return error;
 }
 
+Error refused_root(TPM2_HANDLE handle, Error error) {
+  error.code = Errc::token_auth_failed;
+  error.retry = Retry::after_operator;
+  error.what = fmt::format("the storage root key at 0x{:08x} has another auth value", handle);
+  error.hint = "name it in srk_auth of [tpm] in devid.toml";
+  return error;
+}
+
+/// What RefusedValues knows a storage root key by.
+Bytes place_of(TPM2_HANDLE handle) { return to_bytes(as_bytes(fmt::format("{:08x}", handle))); }
+
 /// Names what the TPM makes, beside what it does not.
 Error with_alternatives(Error error, Context& context) {
   const auto algorithms = supported_algorithms(context);
@@ -90,8 +101,11 @@ Result<ESYS_TR> Connection::storage_root(TPM2_HANDLE parent) {
   auto opened = open_or_make(parent);
   if (!opened) return fail(std::move(opened.error()));
   const ESYS_TR tr = opened->tr();
-  if (!opened->is_transient()) {
-    if (auto set = use_auth_value(*context_, tr, spec_.storage_root_auth); !set) return fail(std::move(set.error()));
+  if (spec_.storage_root_auth && !opened->is_transient()) {
+    const auto value = read_auth_value(*spec_.storage_root_auth, sizeof(TPM2B_AUTH::buffer));
+    if (!value) return fail(value.error());
+    if (refused_.contains(place_of(parent), *value)) return fail(refused_root(parent, {}));
+    if (auto set = use_auth_value(*context_, tr, *value); !set) return fail(std::move(set.error()));
   }
   roots_.emplace(parent, std::move(*opened));
   return tr;
@@ -326,11 +340,12 @@ Error Connection::parent_failed(const Call& call, TPM2_HANDLE parent) {
     forget_storage_root(parent);
     return error;
   }
-  if (is_auth_failure(call.rc)) {
-    error.what = fmt::format("the storage root key at 0x{:08x} has another auth value", parent);
-    error.hint = "name it in srk_auth of [tpm] in devid.toml";
+  if (!is_auth_failure(call.rc)) return error;
+  if (spec_.storage_root_auth && base_code(call.rc) == TPM2_RC_AUTH_FAIL) {
+    if (const auto value = read_secret(*spec_.storage_root_auth)) refused_.remember(place_of(parent), *value);
   }
-  return error;
+  roots_.erase(parent);  // its auth value is read again
+  return refused_root(parent, std::move(error));
 }
 
 }  // namespace devid::tpm

@@ -5,6 +5,7 @@
 #include "tokens/tpm/location.h"
 #include "tokens/tpm/nv.h"
 #include "tokens/tpm/public_area.h"
+#include "tokens/tpm/report.h"
 #include "tokens/tpm/resource.h"
 #include "tokens/tpm/tpm.h"
 #include "tokens/tpm/tpm_key.h"
@@ -114,6 +115,10 @@ std::vector<std::string> TpmToken::derivable_keys(KeyAlgorithm /*algorithm*/) co
 
 Result<> TpmToken::store_certificate(std::string_view /*pem*/, BytesView /*certificate*/) { return {}; }
 
-Result<TokenReport> TpmToken::inspect() { return TokenReport(); }
+Result<TokenReport> TpmToken::inspect() {
+  auto report = state_->tpm.run([](tpm::Connection& connection) { return tpm::report(connection.context()); });
+  if (!report) return fail(while_doing("ask the TPM what it can do", std::move(report.error())));
+  return report;
+}
 
 }  // namespace devid
