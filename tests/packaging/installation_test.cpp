@@ -62,7 +62,7 @@ class AnInstallation : public testing::Test {
 TEST_F(AnInstallation, PutsEveryFileWhereADistributionExpectsIt) {
   EXPECT_THAT(content(),
               UnorderedElementsAre(
-                  "bin/devidctl", "libexec/devid/devidd",                                           //
+                  "bin/devidctl", "libexec/devid/devidd", "libexec/devid/devid-pkcs11-probe",       //
                   "lib/systemd/system/devidd.service", "lib/systemd/system/devid-run-due.service",  //
                   "lib/systemd/system/devid-run-due.timer", "lib/sysusers.d/devid.conf", "lib/tmpfiles.d/devid.conf",
                   "share/dbus-1/system-services/org.devid1.service", "share/dbus-1/system.d/org.devid1.conf",  //
