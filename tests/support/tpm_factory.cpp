@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <vector>
 
 #include "tests/support/command.h"
 
@@ -14,10 +15,23 @@ void require_simulator(const std::string& tcti) {
 
 }  // namespace
 
+ManufacturedTpm manufacture(const Swtpm& swtpm, const std::filesystem::path& directory, const FactoryHabits& habits) {
+  std::vector<std::string> argv{DEVID_MANUFACTURE_TPM, "--template=" + habits.key_template, "--unique=" + habits.unique,
+                                "--index=" + habits.index, "--padding=" + std::to_string(habits.padding)};
+  if (!habits.persistent) argv.emplace_back("--not-persistent");
+  if (!habits.user_with_auth) argv.emplace_back("--policy-only");
+  argv.insert(argv.end(), {swtpm.tcti(), directory.string(), habits.serial_number});
+  output_of({.argv = argv});
+  ManufacturedTpm made{.certificate_location = "nv:" + habits.index,
+                       .certificate = directory / "idevid.pem",
+                       .manufacturer_ca = directory / "manufacturer-ca.pem"};
+  if (!habits.persistent) made.key_location = "template:" + habits.key_template + "/" + habits.unique;
+  return made;
+}
+
 ManufacturedTpm manufacture(const Swtpm& swtpm, const std::filesystem::path& directory,
                             const std::string& serial_number) {
-  output_of({.argv = {DEVID_MANUFACTURE_TPM, swtpm.tcti(), directory.string(), serial_number}});
-  return {.certificate = directory / "idevid.pem", .manufacturer_ca = directory / "manufacturer-ca.pem"};
+  return manufacture(swtpm, directory, FactoryHabits{.serial_number = serial_number});
 }
 
 std::string run_tpm2(const std::string& tcti, const std::string& shell_command) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
 #include <string>
 
@@ -16,8 +17,20 @@ struct ManufacturedTpm {
   std::filesystem::path manufacturer_ca;  ///< its issuer, PEM
 };
 
+/// How a factory makes IDevIDs: where they differ.
+struct FactoryHabits {
+  std::string serial_number = "DEV-0001";
+  std::string key_template = "H-2";  ///< of the TCG: H-1 to H-4
+  std::string unique = "both";       ///< as tokens/tpm/idevid_template.h names the forms
+  bool persistent = true;            ///< or the key is to be derived again from its template
+  bool user_with_auth = true;        ///< or the key is used with a policy only
+  std::string index = "0x01c90200";  ///< of the certificate in NV
+  std::size_t padding = 0;           ///< octets after the certificate
+};
+
 /// Gives a fresh swtpm an IDevID with tests/support/manufacture-tpm. The files go to `directory`, where a manufacturer
 /// CA that is there already is used again. Throws std::runtime_error.
+ManufacturedTpm manufacture(const Swtpm& swtpm, const std::filesystem::path& directory, const FactoryHabits& habits);
 ManufacturedTpm manufacture(const Swtpm& swtpm, const std::filesystem::path& directory,
                             const std::string& serial_number = "DEV-0001");
 

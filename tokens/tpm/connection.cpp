@@ -14,13 +14,6 @@
 namespace devid::tpm {
 namespace {
 
-Error another_key() {
-  return {.code = Errc::token_wrong_key,
-          .retry = Retry::after_operator,
-          .what = "another key than before is at the handle",
-          .hint = "find out who provisioned the TPM again"};
-}
-
 Error refused_value(Error error, const SecretSource& source, bool again) {
   error.code = Errc::token_auth_failed;
   error.retry = Retry::after_operator;
@@ -262,36 +255,6 @@ Result<TPMT_SIGNATURE> Connection::sign_with_pcrs(const KeyBlob& key, ESYS_TR ob
   return signature;
 }
 
-Result<TPM2B_PUBLIC> Connection::read_public(TPM2_HANDLE handle) {
-  known_.erase(handle);
-  const auto tr = open_handle(*context_, handle);
-  if (!tr) return fail(tr.error());
-  PersistentObject object(*context_, *tr);
-  auto area = public_area_of(*context_, object.tr());
-  if (!area) return fail(std::move(area.error()));
-  known_.emplace(handle, Known{.area = *area, .object = std::move(object)});
-  return area;
-}
-
-Result<TPMT_SIGNATURE> Connection::sign_at(TPM2_HANDLE handle, const TPM2B_PUBLIC& expected,
-                                           const SignRequest& request) {
-  if (!known_.contains(handle)) {
-    if (auto area = read_public(handle); !area) return fail(std::move(area.error()));
-  }
-  const Known& known = known_.at(handle);
-  const auto now = write_public(known.area);
-  const auto before = write_public(expected);
-  if (!now || !before || *now != *before) return fail(another_key());
-  const auto guard = session();
-  if (!guard) return fail(guard.error());
-  Esys<TPMT_SIGNATURE> signature;
-  const Call sign =
-      send_sign(*context_, known.object.tr(), (*guard)->for_command(Encrypt::command), request, signature);
-  if (sign.ok()) return *signature;
-  if (!forget_lost_session(sign) && is_stale(sign, known.object.tr())) known_.erase(handle);
-  return fail(to_error(sign));
-}
-
 bool Connection::is_stale(const Call& call, ESYS_TR object) {
   // Another object at a handle shows as a refused authorization, because the session's HMAC covers the object's Name.
   return (is_missing_object(call.rc) || is_auth_failure(call.rc)) && is_replaced(object);
@@ -324,7 +287,8 @@ void Connection::forget_storage_root(TPM2_HANDLE parent) {
 
 void Connection::forget_loaded() {
   if (loaded_) loaded_->object.abandon();
-  loaded_.reset();
+  if (derived_) derived_->object.abandon();
+  unload();
 }
 
 void Connection::unload_all() {

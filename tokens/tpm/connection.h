@@ -12,6 +12,7 @@
 #include "tokens/authorization.h"
 #include "tokens/tpm/auth_value.h"
 #include "tokens/tpm/context.h"
+#include "tokens/tpm/endorsement.h"
 #include "tokens/tpm/object.h"
 #include "tokens/tpm/session.h"
 #include "tokens/tpm/sign_command.h"
@@ -46,9 +47,19 @@ class Connection {
   /// TPM2_Sign with a persistent key. Error: token_wrong_key if `expected` is no longer what is there.
   Result<TPMT_SIGNATURE> sign_at(TPM2_HANDLE handle, const TPM2B_PUBLIC& expected, const SignRequest& request);
 
+  /// What the TPM derives from a template now. The key takes the place of the loaded one, for sign().
+  Result<TPM2B_PUBLIC> derive(const DerivedKey& key);
+
+  /// TPM2_Sign, with the key derived if it is not the loaded one. Error: token_wrong_key if it is no longer `expected`.
+  Result<TPMT_SIGNATURE> sign(const DerivedKey& key, const TPM2B_PUBLIC& expected, const SignRequest& request);
+
   [[nodiscard]] bool has_loaded(const KeyBlob& key) const { return loaded_ && loaded_->key == key; }
+  [[nodiscard]] bool has_loaded(const DerivedKey& key) const { return derived_ && derived_->key == key; }
   /// Flushes the loaded key, if there is one.
-  void unload() { loaded_.reset(); }
+  void unload() {
+    loaded_.reset();
+    derived_.reset();
+  }
   /// The same, and a storage root key that is not persistent.
   void unload_all();
 
@@ -60,13 +71,18 @@ class Connection {
     KeyBlob key;
     TransientObject object;
   };
+  struct Derived {
+    DerivedKey key;
+    TPM2B_PUBLIC area;
+    TransientObject object;
+  };
   struct Known {
     TPM2B_PUBLIC area;
     PersistentObject object;
   };
 
   Connection(std::unique_ptr<Context> context, const TpmSpec& spec, RefusedValues& refused)
-      : context_(std::move(context)), spec_(spec), refused_(refused) {}
+      : context_(std::move(context)), spec_(spec), refused_(refused), endorsement_(*context_, spec.endorsement_auth) {}
 
   [[nodiscard]] TPM2_HANDLE usual_parent() const { return spec_.storage_root.value_or(TPM2_RH_OWNER); }
   Result<ESYS_TR> storage_root(TPM2_HANDLE parent);
@@ -77,6 +93,9 @@ class Connection {
   Result<TPMT_SIGNATURE> sign_loaded(const KeyBlob& key, ESYS_TR object, const SignRequest& request);
   Result<TPMT_SIGNATURE> sign_with_pcrs(const KeyBlob& key, ESYS_TR object, const SignRequest& request);
   Result<Secret> auth_value_of(const KeyBlob& key) const;
+  /// With the authorization that a key at a handle wants: an empty auth value, or a policy.
+  Result<Call> send_authorized_sign(const Known& known, const SignRequest& request, Esys<TPMT_SIGNATURE>& signature);
+  Result<Session> satisfied_policy(const EndorsementPolicy& policy);
 
   /// Whether a call failed because the object that it used is not (or no longer) the one that we think.
   bool is_stale(const Call& call, ESYS_TR object);
@@ -89,9 +108,11 @@ class Connection {
   std::unique_ptr<Context> context_;  // the rest needs it to the end
   const TpmSpec& spec_;
   RefusedValues& refused_;
+  Endorsement endorsement_;
   std::map<TPM2_HANDLE, StorageRoot> roots_;
   std::optional<Session> session_;
-  std::optional<Loaded> loaded_;
+  std::optional<Loaded> loaded_;    // either this
+  std::optional<Derived> derived_;  // or that
   std::map<TPM2_HANDLE, Known> known_;
   bool stale_ = false;
 };

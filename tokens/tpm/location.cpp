@@ -38,4 +38,6 @@ Result<std::uint32_t> parse_nv_index(std::string_view location) { return parse(l
 
 std::string handle_location(std::uint32_t handle) { return fmt::format("handle:0x{:08x}", handle); }
 
+std::string index_location(std::uint32_t index) { return fmt::format("nv:0x{:08x}", index); }
+
 }  // namespace devid::tpm

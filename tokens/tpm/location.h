@@ -17,4 +17,7 @@ Result<std::uint32_t> parse_nv_index(std::string_view location);
 /// "handle:0x81020000"
 std::string handle_location(std::uint32_t handle);
 
+/// "nv:0x01c90200"
+std::string index_location(std::uint32_t index);
+
 }  // namespace devid::tpm

@@ -10,8 +10,9 @@ namespace devid::tpm {
 namespace {
 
 constexpr std::size_t largest_certificate = std::size_t{16} * 1024;
-/// What most TPMs read at once (TPM_PT_NV_BUFFER_MAX). Those that read less say so by an error.
+/// What TPMs read at once (TPM_PT_NV_BUFFER_MAX). Those that read less say so by an error.
 constexpr UINT16 usual_chunk = 1024;
+constexpr UINT16 next_usual_chunk = 768;
 constexpr UINT16 smallest_chunk = 32;
 
 /// Who may read the index with an empty auth value. A certificate is no secret, and so is the authorization to read it:
@@ -42,7 +43,7 @@ Result<Bytes> read_chunks(Context& context, ESYS_TR reader, ESYS_TR index, std::
     });
     const Esys<TPM2B_MAX_NV_BUFFER> data(raw);
     if (is_chunk_too_large(read.rc) && wanted > smallest_chunk) {
-      chunk = static_cast<UINT16>(wanted / 2);
+      chunk = wanted > next_usual_chunk ? next_usual_chunk : static_cast<UINT16>(wanted / 2);
       continue;
     }
     if (!read.ok()) return fail(to_error(read));
@@ -73,13 +74,15 @@ Result<Bytes> read_nv(Context& context, TPM2_HANDLE index) {
   if (!area) return fail(area.error());
   const auto reader = reader_of(area->nvPublic, opened.tr());
   if (!reader) return fail(reader.error());
+  if ((area->nvPublic.attributes & TPMA_NV_WRITTEN) == 0) {
+    return fail(to_error({.name = "Esys_NV_ReadPublic", .rc = TPM2_RC_NV_UNINITIALIZED}));
+  }
   const std::size_t size = area->nvPublic.dataSize;
   if (size > largest_certificate) {
     return fail({.code = Errc::answer_too_large,
                  .retry = Retry::after_operator,
                  .what = "the NV index holds " + std::to_string(size) + " bytes, more than any certificate needs"});
   }
-
   return read_chunks(context, *reader, opened.tr(), size);
 }
 

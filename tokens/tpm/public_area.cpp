@@ -6,6 +6,7 @@
 #include <string>
 
 #include "tokens/public_key.h"
+#include "tokens/tpm/idevid_policy.h"
 #include "tokens/tpm/rc.h"
 
 namespace devid::tpm {
@@ -28,7 +29,7 @@ Error unsupported(std::string what) {
   return {.code = Errc::token_unsupported,
           .retry = Retry::after_operator,
           .what = std::move(what),
-          .hint = "use an EC key on P-256 or P-384, or an RSA key of 2048 or 3072 bits"};
+          .hint = "use an EC key on P-256, P-384 or P-521, or an RSA key of 2048, 3072 or 4096 bits"};
 }
 
 template <class Buffer>
@@ -94,12 +95,13 @@ Result<> require_signing_kind(const TPMT_PUBLIC& area) {
 
 Result<> require_signing_key(const TPMT_PUBLIC& area) {
   if (auto kind = require_signing_kind(area); !kind) return kind;
-  if (!has(area, TPMA_OBJECT_USERWITHAUTH)) {
+  if (!has(area, TPMA_OBJECT_USERWITHAUTH) && !endorsement_policy_of(area)) {
     return fail({.code = Errc::token_unsupported,
                  .retry = Retry::after_operator,
-                 .what = "it can be used with a policy only (userWithAuth is clear)",
-                 .hint = "devid authorizes keys with an auth value: ask the manufacturer for a key that has the "
-                         "attribute userWithAuth"});
+                 .what = "it can be used with a policy only (userWithAuth is clear), and devid does not know its "
+                         "authPolicy",
+                 .hint = "devid knows the authPolicy that the TCG gives to IDevID keys, and TPM2_PolicySecret with the "
+                         "endorsement hierarchy alone"});
   }
   return {};
 }

@@ -16,7 +16,8 @@ Result<Bytes> write_public(const TPM2B_PUBLIC& area);
 /// The public key in it. Error: token_unsupported for a kind that devid does not use.
 Result<PublicKey> public_key_from(const TPMT_PUBLIC& area);
 
-/// Whether devid can sign digests of its own with the key: it may sign, whatever it is given, with an auth value.
+/// Whether devid can sign digests of its own with the key: it may sign, whatever it is given, with an auth value
+/// or with a policy that devid knows (tokens/tpm/idevid_policy.h).
 /// Errors: token_wrong_key, token_unsupported.
 Result<> require_signing_key(const TPMT_PUBLIC& area);
 

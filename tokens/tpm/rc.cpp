@@ -62,6 +62,7 @@ constexpr auto meanings = std::to_array<Meaning>({
     {TPM2_RC_NV_DEFINED, Errc::token_failed, Retry::later, "the handle is occupied", ""},
     {TPM2_RC_AUTH_FAIL, Errc::token_auth_failed, Retry::after_operator, "the TPM refuses the auth value", auth_hint},
     {TPM2_RC_BAD_AUTH, Errc::token_auth_failed, Retry::after_operator, "the TPM refuses the auth value", auth_hint},
+    {TPM2_RC_POLICY_FAIL, Errc::token_auth_failed, Retry::after_operator, "the policy of the key is not satisfied", ""},
     {TPM2_RC_HANDLE, Errc::token_no_such_key, Retry::after_operator, "there is nothing at the handle", ""},
     {TPM2_RC_INTEGRITY, Errc::token_wrong_key, Retry::after_operator, "the key does not belong to this TPM",
      another_tpm_hint},
@@ -167,7 +168,9 @@ bool is_lost(TSS2_RC rc) { return (rc & TSS2_RC_LAYER_MASK) == TSS2_TCTI_RC_LAYE
 
 bool is_missing_session(TSS2_RC rc) {
   const TSS2_RC code = base_code(rc);
-  return code >= TPM2_RC_REFERENCE_S0 && code <= TPM2_RC_REFERENCE_S6;
+  if (code >= TPM2_RC_REFERENCE_S0 && code <= TPM2_RC_REFERENCE_S6) return true;
+  // A session of another kind took its slot.
+  return is_format_one(rc) && (rc & about_a_parameter) == 0 && (rc & about_a_session) != 0 && code == TPM2_RC_HANDLE;
 }
 
 bool is_missing_object(TSS2_RC rc) {
@@ -179,7 +182,7 @@ bool is_missing_object(TSS2_RC rc) {
 
 bool is_auth_failure(TSS2_RC rc) {
   const TSS2_RC code = base_code(rc);
-  return code == TPM2_RC_AUTH_FAIL || code == TPM2_RC_BAD_AUTH;
+  return code == TPM2_RC_AUTH_FAIL || code == TPM2_RC_BAD_AUTH || code == TPM2_RC_POLICY_FAIL;
 }
 
 bool is_unsupported(TSS2_RC rc) {

@@ -22,20 +22,9 @@ bool Tpm::drop_if_lost() {
   return true;
 }
 
-void Tpm::closed(const KeyBlob& key) {
-  if (const auto one = open_.find(key.private_area); one != open_.end()) open_.erase(one);
-  if (!open_.contains(key.private_area)) unload(key);
-}
-
 void Tpm::leave() {
   if (--users_ > 0 || !connection_) return;
   connection_->unload_all();
-  drop_if_lost();
-}
-
-void Tpm::unload(const KeyBlob& key) {
-  if (!connection_ || !connection_->has_loaded(key)) return;
-  connection_->unload();
   drop_if_lost();
 }
 

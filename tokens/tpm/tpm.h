@@ -52,15 +52,27 @@ class Tpm {
     Tpm* tpm_;
   };
 
-  /// PrivateKeys that share a blob share its place in the TPM: the last one to go flushes it.
+  /// PrivateKeys that share a blob or a template share its place in the TPM: the last one to go flushes it.
   void opened(const KeyBlob& key) { open_.insert(key.private_area); }
-  void closed(const KeyBlob& key);
+  void opened(const DerivedKey& key) { open_.insert(key.form); }
+  void closed(const KeyBlob& key) { closed(key, key.private_area); }
+  void closed(const DerivedKey& key) { closed(key, key.form); }
   /// Takes a key out of the TPM, if it is the loaded one. Does not connect.
-  void unload(const KeyBlob& key);
+  template <class Key>
+  void unload(const Key& key) {
+    if (!connection_ || !connection_->has_loaded(key)) return;
+    connection_->unload();
+    drop_if_lost();
+  }
 
  private:
   Result<> connect();
   bool drop_if_lost();
+  template <class Key>
+  void closed(const Key& key, const Bytes& known_by) {
+    if (const auto one = open_.find(known_by); one != open_.end()) open_.erase(one);
+    if (!open_.contains(known_by)) unload(key);
+  }
 
   void leave();
 

@@ -46,13 +46,21 @@ Result<std::unique_ptr<PrivateKey>> TpmKey::from_handle(Tpm& tpm, TPM2_HANDLE ha
   return std::unique_ptr<PrivateKey>(new TpmKey(tpm, handle, area, std::move(*key), {}));
 }
 
+Result<std::unique_ptr<PrivateKey>> TpmKey::from_template(Tpm& tpm, DerivedKey key, const TPM2B_PUBLIC& area) {
+  auto public_key = signing_key_in(area);
+  if (!public_key) return fail(std::move(public_key.error()));
+  return std::unique_ptr<PrivateKey>(new TpmKey(tpm, std::move(key), area, std::move(*public_key), {}));
+}
+
 TpmKey::TpmKey(Tpm& tpm, Place place, const TPM2B_PUBLIC& area, PublicKey public_key, std::string pem)
     : tpm_(tpm), place_(std::move(place)), area_(area), public_key_(std::move(public_key)), pem_(std::move(pem)) {
   if (const auto* blob = std::get_if<KeyBlob>(&place_)) tpm_.opened(*blob);
+  if (const auto* derived = std::get_if<DerivedKey>(&place_)) tpm_.opened(*derived);
 }
 
 TpmKey::~TpmKey() {
   if (const auto* blob = std::get_if<KeyBlob>(&place_)) tpm_.closed(*blob);
+  if (const auto* derived = std::get_if<DerivedKey>(&place_)) tpm_.closed(*derived);
 }
 
 Result<Bytes> TpmKey::sign(BytesView digest, SignatureScheme scheme) {
@@ -67,11 +75,12 @@ Result<Bytes> TpmKey::sign(BytesView digest, SignatureScheme scheme) {
   const SignRequest request{.digest = digest, .scheme = *tpm_scheme};
   const auto signature = tpm_.run([&](Connection& connection) {
     if (const auto* blob = std::get_if<KeyBlob>(&place_)) return connection.sign(*blob, request);
+    if (const auto* derived = std::get_if<DerivedKey>(&place_)) return connection.sign(*derived, area_, request);
     return connection.sign_at(std::get<TPM2_HANDLE>(place_), area_, request);
   });
   if (!signature) {
-    const auto* handle = std::get_if<TPM2_HANDLE>(&place_);
-    const std::string which = handle != nullptr ? "the key at " + handle_location(*handle) : "the key";
+    std::string which = std::holds_alternative<DerivedKey>(place_) ? "the key of the template" : "the key";
+    if (const auto* handle = std::get_if<TPM2_HANDLE>(&place_)) which = "the key at " + handle_location(*handle);
     return fail(while_doing("sign with " + which, signature.error()));
   }
   auto bytes = signature_bytes(*signature, public_key_.algorithm);

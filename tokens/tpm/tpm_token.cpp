@@ -2,45 +2,17 @@
 
 #include <utility>
 
+#include "tokens/tpm/idevid_template.h"
+#include "tokens/tpm/inventory.h"
 #include "tokens/tpm/location.h"
 #include "tokens/tpm/nv.h"
 #include "tokens/tpm/public_area.h"
 #include "tokens/tpm/report.h"
-#include "tokens/tpm/resource.h"
 #include "tokens/tpm/tpm.h"
 #include "tokens/tpm/tpm_key.h"
 #include "tokens/tpm/tss2_pem.h"
 
 namespace devid {
-namespace {
-
-/// What of a listed handle is a key that devid could use; nothing for storage keys, attestation keys and the like.
-std::optional<KeyListing> listing_of(TPM2_HANDLE handle, const TPM2B_PUBLIC& area) {
-  if (!tpm::require_signing_key(area.publicArea)) return std::nullopt;
-  auto key = tpm::public_key_from(area.publicArea);
-  if (!key) return std::nullopt;
-  return KeyListing{.location = tpm::handle_location(handle), .public_key = std::move(*key)};
-}
-
-Result<std::vector<KeyListing>> list_persistent(tpm::Connection& connection) {
-  tpm::Context& context = connection.context();
-  const auto handles = context.handles_from(TPM2_PERSISTENT_FIRST);
-  if (!handles) return fail(handles.error());
-  std::vector<KeyListing> keys;
-  for (const TPM2_HANDLE handle : *handles) {
-    const auto tr = tpm::open_handle(context, handle);
-    if (!tr && tr.error().code == Errc::token_no_such_key) continue;  // evicted meanwhile
-    if (!tr) return fail(tr.error());
-    const tpm::PersistentObject object(context, *tr);
-    const auto area = tpm::public_area_of(context, object.tr());
-    if (!area) return fail(area.error());
-    if (auto listing = listing_of(handle, *area)) keys.push_back(std::move(*listing));
-  }
-  return keys;
-}
-
-}  // namespace
-
 struct TpmToken::State {
   tpm::Tpm tpm;
 };
@@ -75,6 +47,7 @@ Result<std::unique_ptr<PrivateKey>> TpmToken::open_key(std::string_view pem) {
 }
 
 Result<std::unique_ptr<PrivateKey>> TpmToken::open_key_at(std::string_view location) {
+  if (tpm::is_template_location(location)) return derive_key(location);
   const auto handle = tpm::parse_handle(location);
   if (!handle) return fail(handle.error());
   const auto area = state_->tpm.run([&](tpm::Connection& connection) { return connection.read_public(*handle); });
@@ -82,6 +55,21 @@ Result<std::unique_ptr<PrivateKey>> TpmToken::open_key_at(std::string_view locat
                   : Result<std::unique_ptr<PrivateKey>>(fail(area.error()));
   if (!key) return fail(while_doing("open the key at " + tpm::handle_location(*handle), std::move(key.error())));
   return key;
+}
+
+Result<std::unique_ptr<PrivateKey>> TpmToken::derive_key(std::string_view location) {
+  const auto form = tpm::parse_idevid_template(location);
+  if (!form) return fail(form.error());
+  auto bytes = tpm::write_public(*form);
+  if (!bytes) return fail(std::move(bytes.error()));
+  const tpm::Tpm::Use use(state_->tpm);
+  const tpm::DerivedKey derived{.form = std::move(*bytes)};
+  const auto area = state_->tpm.run([&](tpm::Connection& connection) { return connection.derive(derived); });
+  auto key = area ? tpm::TpmKey::from_template(state_->tpm, derived, *area)
+                  : Result<std::unique_ptr<PrivateKey>>(fail(area.error()));
+  if (key) return key;
+  state_->tpm.unload(derived);
+  return fail(while_doing("derive the key of " + std::string(location), std::move(key.error())));
 }
 
 Result<Bytes> TpmToken::read_certificate(std::string_view location) {
@@ -104,14 +92,22 @@ Result<> TpmToken::destroy_key(std::string_view pem) {
 }
 
 Result<std::vector<KeyListing>> TpmToken::list_keys() {
-  auto keys = state_->tpm.run(list_persistent);
+  auto keys =
+      state_->tpm.run([](tpm::Connection& connection) { return tpm::list_persistent_keys(connection.context()); });
   if (!keys) return fail(while_doing("list the keys in the TPM", std::move(keys.error())));
   return keys;
 }
 
-Result<std::vector<CertificateListing>> TpmToken::list_certificates() { return std::vector<CertificateListing>(); }
+Result<std::vector<CertificateListing>> TpmToken::list_certificates() {
+  auto certificates = state_->tpm.run(
+      [](tpm::Connection& connection) { return tpm::list_identity_certificates(connection.context()); });
+  if (!certificates) return fail(while_doing("list the certificates in the TPM", std::move(certificates.error())));
+  return certificates;
+}
 
-std::vector<std::string> TpmToken::derivable_keys(KeyAlgorithm /*algorithm*/) const { return {}; }
+std::vector<std::string> TpmToken::derivable_keys(KeyAlgorithm algorithm) const {
+  return tpm::idevid_template_locations(algorithm);
+}
 
 Result<> TpmToken::store_certificate(std::string_view /*pem*/, BytesView /*certificate*/) { return {}; }
 

@@ -11,7 +11,9 @@ namespace devid {
 /// A TPM 2.0. Keys are made as children of the storage root key, which is made if it is absent, and are kept outside
 /// the TPM as TSS2 PEM: only this TPM can use them. The file names the parent, so that keys open after the
 /// configuration has changed. Keys that were there before are opened by their persistent handle ("handle:0x81020000"),
-/// certificates by their NV index ("nv:0x01c90200").
+/// IDevIDs that are not kept by their template and the form of its field `unique` ("template:H-2/both", see
+/// tokens/tpm/idevid_template.h; "template:H-2" alone is a usage error), certificates by their NV index
+/// ("nv:0x01c90200").
 ///
 /// Connects when it is first needed, and again when the TPM was away or reset: one context for the life of the object.
 /// Authorizations go through one salted HMAC session with parameter encryption. At most one transient object is in the
@@ -41,6 +43,8 @@ class TpmToken final : public Token {
   Result<TokenReport> inspect() override;
 
  private:
+  Result<std::unique_ptr<PrivateKey>> derive_key(std::string_view location);
+
   struct State;
   std::unique_ptr<State> state_;
 };

@@ -69,6 +69,8 @@ TEST(ResponseCodes, AreSortedByWhatToDoAboutThem) {
   for (const TSS2_RC rc : {0x910U, 0x184U, 0x18bU, 0x284U}) EXPECT_TRUE(is_missing_object(rc)) << rc;
   for (const TSS2_RC rc : {0x1c4U, 0x2c4U, 0x984U, 0x918U, 0U}) EXPECT_FALSE(is_missing_object(rc)) << rc;
   EXPECT_TRUE(is_missing_session(0x918));
+  EXPECT_TRUE(is_missing_session(0x98b)) << "a session of another kind";
+  EXPECT_FALSE(is_missing_session(0x18b)) << "about a handle";
   EXPECT_FALSE(is_missing_session(0x910));
   EXPECT_TRUE(is_lost(0xa000a));
   EXPECT_TRUE(is_lost(0x70007));

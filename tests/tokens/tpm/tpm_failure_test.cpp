@@ -123,7 +123,12 @@ TEST_F(ATpm, RefusesKeysThatDoNotSignWhatDevidAsksFor) {
 
   const auto keys = token_->list_keys();
   ASSERT_TRUE(keys) << keys.error().sentence();
-  EXPECT_THAT(*keys, testing::ElementsAre(testing::Field(&KeyListing::location, factory_.key_location)));
+  std::vector<std::string> why;
+  for (const auto& [location, key] : *keys) why.push_back(location + ": " + (key ? "" : key.error().what));
+  EXPECT_THAT(why, testing::ElementsAre(HasSubstr("handle:0x81000001: it is a decryption or storage key"),
+                                        factory_.key_location + ": ", HasSubstr("0x81020006: it is a restricted key"),
+                                        HasSubstr("0x81020007: it can be used with a policy only"),
+                                        testing::StartsWith("handle:0x81020008: ")));
 }
 
 TEST_F(ATpm, SignsOnlyWithTheSchemeThatAFactoryKeyWasMadeFor) {
