@@ -35,8 +35,9 @@ void leave_the_mounts_of_others() {
   if (::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) give_up("make the mounts private");
 }
 
-void mount_directory(const std::filesystem::path& directory, const std::filesystem::path& over) {
-  if (::mount(directory.c_str(), over.c_str(), nullptr, MS_BIND, nullptr) != 0) give_up("mount over " + over.string());
+void mount_empty_directory(const std::filesystem::path& over) {
+  if (::mount("tmpfs", over.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755") != 0)
+    give_up("mount over " + over.string());
 }
 
 }  // namespace devid::test

@@ -9,7 +9,8 @@ namespace devid::test {
 /// std::system_error, as the next one.
 void leave_the_mounts_of_others();
 
-/// Lets this process see a directory in the place of another one. After leave_the_mounts_of_others().
-void mount_directory(const std::filesystem::path& directory, const std::filesystem::path& over);
+/// Lets this process see an empty directory, in memory, in the place of one that is there. After
+/// leave_the_mounts_of_others().
+void mount_empty_directory(const std::filesystem::path& over);
 
 }  // namespace devid::test

@@ -73,12 +73,10 @@ fs::path SoftHsm::copy_of_module() const {
   return copy;
 }
 
-void SoftHsm::configure_p11_kit(const fs::path& only_module) const {
-  const fs::path configuration = directory_.path() / "p11-kit";
-  fs::create_directory(configuration);
-  std::ofstream(configuration / "only.module") << "module: " << only_module.string() << "\n";
+void SoftHsm::configure_p11_kit(const fs::path& only_module) {
   leave_the_mounts_of_others();
-  mount_directory(configuration, DEVID_P11_KIT_MODULES);
+  mount_empty_directory(DEVID_P11_KIT_MODULES);
+  std::ofstream(fs::path(DEVID_P11_KIT_MODULES) / "only.module") << "module: " << only_module.string() << "\n";
 }
 
 std::string SoftHsm::environment() const { return "SOFTHSM2_CONF=" + (directory_.path() / "softhsm2.conf").string(); }

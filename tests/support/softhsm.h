@@ -53,10 +53,10 @@ class SoftHsm {
   [[nodiscard]] std::filesystem::path copy_of_module() const;
   static std::filesystem::path p11_kit_proxy();
   static std::filesystem::path spy();
-  /// Has p11-kit, in this process and in those that it starts from now on, know this one module: over the directory of
-  /// its configuration a directory of the test is mounted. The caller has one thread, and is root or may make user
+  /// Has p11-kit, in this process and in those that it starts from now on, know this one module: a directory of the
+  /// test is mounted over that of its configuration. The caller has one thread, and is root or may make user
   /// namespaces.
-  void configure_p11_kit(const std::filesystem::path& only_module) const;
+  static void configure_p11_kit(const std::filesystem::path& only_module);
 
   /// "SOFTHSM2_CONF=…", for a process that is not started from this one's environment.
   [[nodiscard]] std::string environment() const;
