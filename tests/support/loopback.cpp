@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <random>
 #include <stdexcept>
 #include <utility>
 
@@ -22,7 +23,6 @@ sockaddr_in loopback(std::uint16_t port) {
 
 Socket stream_socket() { return Socket(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)); }
 
-/// Port 0 takes any free one.
 Socket listen_on(std::uint16_t port) {
   Socket listener = stream_socket();
   const int on = 1;
@@ -33,11 +33,13 @@ Socket listen_on(std::uint16_t port) {
   return listener;
 }
 
-std::uint16_t port_of(const Socket& socket) {
-  sockaddr_in address{};
-  socklen_t size = sizeof address;
-  getsockname(socket.fd(), reinterpret_cast<sockaddr*>(&address), &size);
-  return ntohs(address.sin_port);
+/// Below the ports that the kernel gives to those who connect: thousands of them are taken for a minute after a test
+/// that connected for each command of a TPM.
+std::uint16_t random_port() {
+  constexpr unsigned lowest = 16384;
+  constexpr unsigned highest = 32766;
+  std::random_device random;
+  return static_cast<std::uint16_t>(std::uniform_int_distribution<unsigned>(lowest, highest)(random));
 }
 
 }  // namespace
@@ -56,11 +58,9 @@ Socket::~Socket() {
 PortPair listen_on_port_pair() {
   constexpr int tries = 100;
   for (int attempt = 0; attempt < tries; ++attempt) {
-    Socket first = listen_on(0);
-    if (!first) continue;
-    const std::uint16_t port = port_of(first);
-    if (port == UINT16_MAX) continue;
-    Socket second = listen_on(static_cast<std::uint16_t>(port + 1));
+    const std::uint16_t port = random_port();
+    Socket first = listen_on(port);
+    Socket second = first ? listen_on(static_cast<std::uint16_t>(port + 1)) : Socket();
     if (second) return {.port = port, .first = std::move(first), .second = std::move(second)};
   }
   throw std::runtime_error("no two free loopback ports in a row");

@@ -16,7 +16,8 @@ constexpr std::uint32_t tpm_failure = 0x101;
 class SwtpmUnderTest final : public TokenUnderTest {
  public:
   std::unique_ptr<Token> make_token() override {
-    return std::make_unique<TpmToken>(TpmSpec{.tcti = tap_.tcti(), .name = "tpm"});
+    return std::make_unique<TpmToken>(
+        TpmSpec{.tcti = tap_.tcti(), .name = "tpm", .key_auth = SecretFile{.path = directory_.path() / "key-auth"}});
   }
   [[nodiscard]] bool makes(KeyAlgorithm algorithm) const override {
     return algorithm != KeyAlgorithm::rsa_4096;  // libtpms 0.9 has none
