@@ -155,22 +155,24 @@ int milliseconds_until(SteadyTime deadline) {
   return static_cast<int>(std::max<std::chrono::milliseconds::rep>(left.count(), 0));
 }
 
-/// What the probe said until it ended, or until the deadline. False if that came first.
+/// What the probe said until it ended, or until the deadline. False if that came first. A module may leave a process
+/// behind that holds the report open: the end of the probe counts.
 bool listen(int report, int child, SteadyTime deadline, std::string& said) {
-  while (true) {
+  while (milliseconds_until(deadline) > 0) {
     std::array<pollfd, 2> awaited{pollfd{.fd = report, .events = POLLIN, .revents = 0},
                                   pollfd{.fd = child, .events = POLLIN, .revents = 0}};
     const int ready = ::poll(awaited.data(), awaited.size(), milliseconds_until(deadline));
-    if (ready == 0) return false;
     if (ready < 0 && errno != EINTR) return false;
-    if ((awaited[0].revents & POLLIN) != 0) {
+    if (ready > 0 && (awaited[0].revents & POLLIN) != 0) {
       std::array<char, 512> buffer{};
       const ssize_t got = ::read(report, buffer.data(), buffer.size());
       if (got > 0 && said.size() < longest_report) said.append(buffer.data(), static_cast<std::size_t>(got));
       if (got > 0) continue;
     }
+    if ((awaited[0].revents & POLLHUP) != 0) report = -1;  // which poll(2) passes over
     if ((awaited[1].revents & POLLIN) != 0) return true;
   }
+  return false;
 }
 
 /// The last line that is whole, and the one before: the probe writes a step's name before it takes the step.
@@ -208,6 +210,7 @@ Result<> run_probe(const std::filesystem::path& probe, const std::filesystem::pa
   if (!pid) return fail(pid.error());
   write_end.close();
   Child child(*pid);
+  if (child.descriptor() < 0) return fail(unusable(module, "cannot watch the probe: " + reason_of(errno)));
   std::string said;
   const bool ended = listen(report.get(), child.descriptor(), deadline, said);
   return verdict(module, ended, child.end(), said);
