@@ -194,6 +194,11 @@ void TpmTap::answer(TpmCommand command, std::uint32_t response_code, unsigned ti
   injections_.push_back({.command = command, .response_code = response_code, .times = times});
 }
 
+void TpmTap::answer_nth(unsigned nth, std::uint32_t response_code) {
+  const std::scoped_lock lock(mutex_);
+  injections_.push_back({.command = std::nullopt, .response_code = response_code, .times = 1, .skip = nth - 1});
+}
+
 void TpmTap::cut_at(unsigned nth, Cut where) {
   const std::scoped_lock lock(mutex_);
   cut_armed_ = true;
@@ -284,6 +289,10 @@ TpmTap::Decision TpmTap::arrived(const Frame& frame) {
   const auto injection = std::ranges::find_if(
       injections_, [command](const Injection& it) { return !it.command || *it.command == command; });
   if (injection == injections_.end()) return {};
+  if (injection->skip > 0) {
+    --injection->skip;
+    return {};
+  }
   const Decision decision{.action = Action::answer, .response_code = injection->response_code};
   if (--injection->times == 0) injections_.erase(injection);
   return decision;

@@ -83,12 +83,15 @@ class TpmTap {
   void answer(std::uint32_t response_code, unsigned times = 1);
   void answer(TpmCommand command, std::uint32_t response_code, unsigned times = 1);
 
+  /// Answers the nth command from now (1 is the next) so, once.
+  void answer_nth(unsigned nth, std::uint32_t response_code);
+
   enum class Cut { before_the_tpm_sees_it, after_the_tpm_did_it };
   /// Cuts the connection at the nth command from now (1 is the next), once.
   void cut_at(unsigned nth, Cut where);
   /// While set, every connection is cut at once, as if the TPM were gone.
   void set_gone(bool gone);
-  /// Ends answer(), cut_at(), delay() and set_gone().
+  /// Ends answer(), answer_nth(), cut_at(), delay() and set_gone().
   void heal();
 
  private:
@@ -101,6 +104,7 @@ class TpmTap {
     std::optional<TpmCommand> command;
     std::uint32_t response_code = 0;
     unsigned times = 0;
+    unsigned skip = 0;  ///< so many commands pass before
   };
   struct Connection {
     Socket client;

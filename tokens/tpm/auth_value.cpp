@@ -13,6 +13,8 @@ namespace devid::tpm {
 namespace {
 
 constexpr std::size_t random_bytes = 16;
+/// More than a TPM's lockout lets anybody try; bounds what is kept in memory.
+constexpr std::size_t most_remembered = 64;
 
 Error too_long(const SecretSource& source, const Secret& value, std::size_t longest) {
   return {.code = Errc::config_invalid,
@@ -85,6 +87,7 @@ bool RefusedValues::contains(BytesView object, const Secret& value) const {
 }
 
 void RefusedValues::remember(BytesView object, const Secret& value) {
+  if (last_.size() >= most_remembered) last_.erase(last_.begin());
   last_.insert_or_assign(to_bytes(object), Secret(value.reveal()));
 }
 

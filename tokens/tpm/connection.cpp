@@ -268,8 +268,9 @@ bool Connection::is_replaced(ESYS_TR object) {
 }
 
 bool Connection::forget_lost_session(const Call& call) {
-  if (!is_missing_session(call.rc)) return false;
-  if (session_) session_->abandon();
+  if (!is_auth_failure(call.rc) && !is_missing_session(call.rc)) return false;
+  if (!session_ || session_->is_ours()) return false;
+  session_->abandon();
   session_.reset();
   // The TPM was reset, or more: the next session is salted with the storage root key as it is then.
   std::erase_if(roots_, [](const auto& root) { return !root.second.is_transient(); });

@@ -100,6 +100,7 @@ class Connection {
   /// Whether a call failed because the object that it used is not (or no longer) the one that we think.
   bool is_stale(const Call& call, ESYS_TR object);
   bool is_replaced(ESYS_TR object);
+  /// Whether it failed because our session is no longer there, or its handle leads to somebody else's.
   bool forget_lost_session(const Call& call);
   void forget_storage_root(TPM2_HANDLE parent);
   void forget_loaded();

@@ -14,7 +14,13 @@ using std::chrono::milliseconds;
 constexpr std::array waits{milliseconds(10),  milliseconds(20),  milliseconds(40),  milliseconds(80),
                            milliseconds(160), milliseconds(320), milliseconds(640), milliseconds(1280)};
 
-constexpr TPM2_HANDLE handle_range = TPM2_HR_RANGE_MASK;
+/// Whether a handle is of the kind that was asked for. Sessions are listed as loaded ones, those with a policy with
+/// their own first octet.
+bool is_of_kind(TPM2_HANDLE handle, TPM2_HANDLE first) {
+  const TPM2_HANDLE kind = handle & TPM2_HR_RANGE_MASK;
+  return kind == (first & TPM2_HR_RANGE_MASK) || (first == TPM2_LOADED_SESSION_FIRST && kind == TPM2_HR_POLICY_SESSION);
+}
+
 /// More handles of one kind than any TPM has; bounds what a broken one can make us do.
 constexpr std::size_t most_handles = 1024;
 
@@ -99,9 +105,13 @@ Result<std::vector<TPM2_HANDLE>> Context::handles_from(TPM2_HANDLE first) {
     const Esys<TPMS_CAPABILITY_DATA> data(raw);
     const TPML_HANDLE& listed = data->data.handles;
     if (listed.count == 0) break;
+    if (first == TPM2_LOADED_SESSION_FIRST) more = TPM2_NO;
     for (UINT32 i = 0; i < listed.count && i < TPM2_MAX_CAP_HANDLES; ++i) {
-      if ((listed.handle[i] & handle_range) != (first & handle_range) || listed.handle[i] < next) return handles;
-      handles.push_back(listed.handle[i]);
+      const TPM2_HANDLE handle = listed.handle[i];
+      // Sessions are listed in the order of their slots, and there are few.
+      const bool in_order = handle >= next || first == TPM2_LOADED_SESSION_FIRST;
+      if (!is_of_kind(handle, first) || !in_order) return handles;
+      handles.push_back(handle);
     }
   }
   return handles;

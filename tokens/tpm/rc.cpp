@@ -164,7 +164,11 @@ bool is_out_of_slots(TSS2_RC rc) {
   }
 }
 
-bool is_lost(TSS2_RC rc) { return (rc & TSS2_RC_LAYER_MASK) == TSS2_TCTI_RC_LAYER || rc == TSS2_ESYS_RC_BAD_SEQUENCE; }
+bool is_lost(TSS2_RC rc) {
+  // ESYS forgets an object that it knows when it fails to read it once more: then its handle is a bad one.
+  return (rc & TSS2_RC_LAYER_MASK) == TSS2_TCTI_RC_LAYER || rc == TSS2_ESYS_RC_BAD_SEQUENCE ||
+         rc == TSS2_ESYS_RC_BAD_TR;
+}
 
 bool is_missing_session(TSS2_RC rc) {
   const TSS2_RC code = base_code(rc);
@@ -184,6 +188,8 @@ bool is_auth_failure(TSS2_RC rc) {
   const TSS2_RC code = base_code(rc);
   return code == TPM2_RC_AUTH_FAIL || code == TPM2_RC_BAD_AUTH || code == TPM2_RC_POLICY_FAIL;
 }
+
+bool is_about_the_request(TSS2_RC rc) { return from_tpm(rc) && is_format_one(rc & tpm_code); }
 
 bool is_unsupported(TSS2_RC rc) {
   const Meaning* meaning = meaning_of(rc);

@@ -36,6 +36,8 @@ bool is_missing_session(TSS2_RC rc);
 bool is_missing_object(TSS2_RC rc);
 /// The authorization was refused. Besides a wrong value this is how it shows that another object is at the handle.
 bool is_auth_failure(TSS2_RC rc);
+/// The TPM did not like a parameter, a handle or a session (format one), as opposed to its own state.
+bool is_about_the_request(TSS2_RC rc);
 /// The TPM lacks the algorithm, the curve or the key size.
 bool is_unsupported(TSS2_RC rc);
 

@@ -53,6 +53,16 @@ ESYS_TR Session::with_attributes(TPMA_SESSION attributes) {
   return set.ok() ? tr_ : ESYS_TR_NONE;
 }
 
+bool Session::is_ours() {
+  const ESYS_TR encrypting = with_attributes(TPMA_SESSION_CONTINUESESSION | TPMA_SESSION_ENCRYPT);
+  TPM2B_DIGEST* raw = nullptr;
+  const Call get = context_->call("Esys_GetRandom", [&](ESYS_CONTEXT* esys) {
+    return Esys_GetRandom(esys, encrypting, ESYS_TR_NONE, ESYS_TR_NONE, 1, &raw);
+  });
+  const Esys<TPM2B_DIGEST> random(raw);
+  return get.ok() || (!is_auth_failure(get.rc) && !is_missing_session(get.rc));
+}
+
 void Session::abandon() {
   context_->release(tr_);
   context_->close(std::exchange(tr_, ESYS_TR_NONE));

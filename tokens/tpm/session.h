@@ -33,6 +33,9 @@ class Session {
 
   [[nodiscard]] ESYS_TR tr() const { return tr_; }
 
+  /// Whether the TPM still has it at its handle: one TPM command, which needs no authorization but the session's own.
+  bool is_ours();
+
   /// For a session that the TPM no longer has.
   void abandon();
 

@@ -85,6 +85,8 @@ Result<StorageRoot> make_storage_root(Context& context, TPM2_HANDLE handle, cons
     return Esys_EvictControl(esys, ESYS_TR_RH_OWNER, primary->tr(), guard, ESYS_TR_NONE, ESYS_TR_NONE, handle,
                              &persistent);
   });
+  if (base_code(evict.rc) == TPM2_RC_NV_DEFINED)
+    return open_storage_root(context, handle);  // another made it meanwhile
   if (!evict.ok()) return fail(of_owner(evict));
   return StorageRoot(PersistentObject(context, persistent));
 }

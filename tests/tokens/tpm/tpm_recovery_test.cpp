@@ -57,6 +57,22 @@ TEST_F(ATpmThatComesBack, AfterItsSessionsWereFlushedByAnotherProgram) {
   EXPECT_EQ(transient(), 1U);
 }
 
+TEST_F(ATpmThatComesBack, AfterAnotherProgramsSessionTookTheHandleOfOurs) {
+  const auto key = created(*token_);
+  const auto identity = idevid(*token_);
+  ASSERT_TRUE(key && identity);
+  expect_signs(*key);
+  for (PrivateKey* one : {key.get(), identity.get()}) {
+    tpm2("tpm2_flushcontext -l");
+    TpmTap other(swtpm_);
+    const auto foreign = token_at(other.tcti());
+    ASSERT_TRUE(created(*foreign));
+    ASSERT_EQ(sessions(), 1U);
+    expect_signs(*one);
+    EXPECT_EQ(sessions(), 2U);
+  }
+}
+
 /// The connection breaks at the nth command of a whole run, before or after the TPM did it.
 class AVanishingTpm : public DeviceTpm, public testing::WithParamInterface<TpmTap::Cut> {
  protected:
@@ -126,6 +142,26 @@ TEST_F(AFullTpm, GetsRidOfForeignSessions) {
     TpmTap tap(swtpm_);
     const auto token = token_at(tap.tcti());
     ASSERT_TRUE(created(*token));
+    tap.set_gone(true);
+  }
+  ASSERT_EQ(sessions(), 3U);
+  const auto key = created(*token_);
+  ASSERT_TRUE(key);
+  expect_signs(*key);
+  EXPECT_EQ(sessions(), 1U);
+}
+
+TEST_F(AFullTpm, GetsRidOfForeignPolicySessions) {
+  for (int n = 0; n < 3; ++n) {
+    // A process that dies before it signs in its policy session: the TPM keeps that.
+    TpmTap tap(swtpm_);
+    const auto token = token_at(tap.tcti());
+    const auto key = token->create_key(
+        {.algorithm = KeyAlgorithm::ec_p256, .label = {}, .authorization = PcrPolicy{.registers = {16}}});
+    ASSERT_TRUE(key) << key.error().sentence();
+    tap.answer(TpmCommand::flush_context, 0x101, 1000);
+    tap.answer(TpmCommand::sign, 0x101);
+    EXPECT_FALSE(sign(**key));
     tap.set_gone(true);
   }
   ASSERT_EQ(sessions(), 3U);
