@@ -66,7 +66,10 @@ bool is_about_the_pin(Errc code) {
 
 }  // namespace
 
-Hsm::Hsm(Pkcs11Spec spec) : spec_(std::move(spec)), refused_(spec_.state_directory, spec_.name) {}
+Hsm::Hsm(Pkcs11Spec spec)
+    : spec_(std::move(spec)),
+      refused_(spec_.state_directory, spec_.name),
+      uri_(Uri::parse(spec_.uri, Errc::config_invalid)) {}
 
 Hsm::~Hsm() {
   leave_parent();
@@ -83,11 +86,7 @@ void Hsm::forget_session() {
 }
 
 Result<> Hsm::load() {
-  if (!uri_) {
-    auto uri = Uri::parse(spec_.uri, Errc::config_invalid);
-    if (!uri) return fail(std::move(uri.error()));
-    uri_ = std::move(*uri);
-  }
+  if (!uri_) return fail(uri_.error());
   if (!module_) {
     const auto file = module_file(spec_.module.empty() ? std::filesystem::path(uri_->module_path()) : spec_.module);
     if (!file) return fail(file.error());
@@ -178,7 +177,8 @@ Result<> Hsm::log_in(CK_USER_TYPE user) {
   const auto pin = pin_for(slot);
   if (!pin) return fail(pin.error());
   const CK_RV rv = session_->login(user, *pin);
-  if (rv == CKR_OK) return refused_.remove(slot.serial());
+  if (rv == CKR_OK) std::ignore = refused_.remove(slot.serial());  // what stays is of a PIN that is not used any more
+  if (rv == CKR_OK || rv == CKR_USER_ALREADY_LOGGED_IN) return {};
   const Call call{.name = "C_Login", .rv = rv};
   return fail(refuses_pin(rv) ? refused(call, slot, *pin) : to_error(call));
 }

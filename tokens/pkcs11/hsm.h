@@ -3,7 +3,6 @@
 #include <sys/types.h>
 
 #include <memory>
-#include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -38,6 +37,8 @@ class Hsm {
   ~Hsm();
 
   [[nodiscard]] const Pkcs11Spec& spec() const { return spec_; }
+  /// Whether the URI can be used; what is refused may hold a PIN.
+  [[nodiscard]] bool is_described() const { return uri_.has_value(); }
   [[nodiscard]] RefusedPins& refused_pins() { return refused_; }
 
   /// Does `operation(Session&)`, which returns a Result. When it failed over something that was remembered from before
@@ -51,7 +52,11 @@ class Hsm {
         return fail(std::move(connected.error()));
       }
       auto result = operation(*session_);
-      if (result || !session_->is_lost()) return result;
+      if (result) return result;
+      if (!session_->is_lost()) {
+        if (session_->is_spoilt()) forget_session();
+        return result;
+      }
       restart();
       if (!again) return result;
     }
@@ -84,7 +89,7 @@ class Hsm {
 
   Pkcs11Spec spec_;
   RefusedPins refused_;
-  std::optional<Uri> uri_;
+  Result<Uri> uri_;  ///< of the token
   std::unique_ptr<Module> module_;
   std::unique_ptr<Session> session_;
   pid_t session_of_ = -1;

@@ -66,19 +66,26 @@ Result<Place> place_in(std::string_view pem) {
   return place;
 }
 
-/// A file that was damaged names a CKA_ID that is nowhere, though a key of its label is there.
-Result<> check_label(Session& session, const ObjectName& name) {
+Error another_key(std::string reason) {
+  return {.code = Errc::token_wrong_key,
+          .retry = Retry::after_operator,
+          .what = "the key in the token is another one than that of the key file",
+          .reason = std::move(reason),
+          .hint = "if the file was damaged, remove the generation and enroll again"};
+}
+
+/// A key file that was damaged, or is of another key, has a CKA_ID or a label that is there, but not both of one key.
+Result<> check_not_another(Session& session, const ObjectName& name) {
+  const auto same_id = session.objects_of(name.id);
+  if (!same_id) return fail(same_id.error());
+  if (object_of(*same_id, CKO_PRIVATE_KEY) != nullptr) return fail(another_key("its label differs"));
   if (name.label.empty()) return {};
   pkcs11::Template wanted;
   wanted.add(CKA_CLASS, CK_ULONG{CKO_PRIVATE_KEY}).add(CKA_LABEL, as_bytes(name.label));
-  const auto found = session.find(std::move(wanted), 1024);
-  if (!found) return fail(found.error());
-  if (found->empty()) return {};
-  return fail({.code = Errc::token_wrong_key,
-               .retry = Retry::after_operator,
-               .what = "the key of this label in the token is another one",
-               .reason = "its CKA_ID is not the one that the key file has",
-               .hint = "if the file was damaged, remove the generation and enroll again"});
+  const auto same_label = session.find(std::move(wanted), 1024);
+  if (!same_label) return fail(same_label.error());
+  if (!same_label->empty()) return fail(another_key("its CKA_ID differs"));
+  return {};
 }
 
 struct Opened {
@@ -100,7 +107,7 @@ Result<Opened> open_in(Session& session, const Place& place) {
 Result<Opened> open_made_in(Session& session, const Place& place) {
   auto opened = open_in(session, place);
   if (opened || opened.error().code != Errc::token_no_such_key || session.is_lost()) return opened;
-  if (auto gone = check_label(session, place.name); !gone) return fail(std::move(gone.error()));
+  if (auto gone = check_not_another(session, place.name); !gone) return fail(std::move(gone.error()));
   return opened;
 }
 
@@ -120,7 +127,7 @@ Pkcs11Token::~Pkcs11Token() = default;
 
 TokenDescription Pkcs11Token::description() const {
   const Pkcs11Spec& spec = state_->hsm.spec();
-  return {.name = spec.name, .kind = "pkcs11", .location = spec.uri};
+  return {.name = spec.name, .kind = "pkcs11", .location = state_->hsm.is_described() ? spec.uri : "pkcs11:"};
 }
 
 Result<std::unique_ptr<PrivateKey>> Pkcs11Token::create_key(const KeySpec& spec) {

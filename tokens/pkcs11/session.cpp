@@ -47,7 +47,7 @@ Result<std::unique_ptr<Session>> Session::open(CK_FUNCTION_LIST& functions, cons
   return std::unique_ptr<Session>(new Session(functions, handle, slot, writable));
 }
 
-void Session::close() { std::ignore = functions_.C_CloseSession(handle_); }
+void Session::close() const { std::ignore = functions_.C_CloseSession(handle_); }
 
 Result<> Session::check(const Call& call) {
   last_ = call.rv;
@@ -59,10 +59,9 @@ Result<> Session::check(const Call& call) {
 CK_RV Session::login(CK_USER_TYPE user, const Secret& pin) {
   // C_Login takes no const pointer, and writes nothing there.
   auto* text = const_cast<unsigned char*>(as_uchar(pin.reveal()));  // NOLINT(cppcoreguidelines-pro-type-const-cast)
-  CK_RV rv = functions_.C_Login(handle_, user, text, pin.size());
-  if (rv == CKR_USER_ALREADY_LOGGED_IN) rv = CKR_OK;
+  const CK_RV rv = functions_.C_Login(handle_, user, text, pin.size());
   std::ignore = check({.name = "C_Login", .rv = rv});
-  if (rv == CKR_OK && user == CKU_USER) {
+  if ((rv == CKR_OK || rv == CKR_USER_ALREADY_LOGGED_IN) && user == CKU_USER) {
     logged_in_ = true;
     objects_.clear();
   }
@@ -181,8 +180,7 @@ Result<Bytes> Session::finish_signature(BytesView data) {
   CK_ULONG size = signature.size();
   auto* from = const_cast<unsigned char*>(as_uchar(data));  // NOLINT(cppcoreguidelines-pro-type-const-cast)
   const CK_RV rv = functions_.C_Sign(handle_, from, data.size(), as_uchar(std::span(signature)), &size);
-  // A signature that is too long for the buffer is still under way.
-  lost_ = lost_ || rv == CKR_BUFFER_TOO_SMALL;
+  spoilt_ = spoilt_ || rv == CKR_BUFFER_TOO_SMALL;
   if (auto signed_it = check({.name = "C_Sign", .rv = rv}); !signed_it) return fail(std::move(signed_it.error()));
   if (size > signature.size()) return fail(absurd("C_Sign: a signature longer than its buffer"));
   signature.resize(size);

@@ -24,15 +24,18 @@ class Session {
   /// Leaves the session to itself; close() ends it.
   ~Session() = default;
   /// Not for the sessions of a parent process.
-  void close();
+  void close() const;
 
   [[nodiscard]] const Slot& slot() const { return slot_; }
   [[nodiscard]] bool is_writable() const { return writable_; }
   /// A call said that the session, its login or a handle is of no use any more.
   [[nodiscard]] bool is_lost() const { return lost_; }
+  /// A signature was begun that can only be ended with the session (PKCS#11 v2.40, 5.11).
+  [[nodiscard]] bool is_spoilt() const { return spoilt_; }
   [[nodiscard]] bool is_logged_in() const { return logged_in_; }
 
-  /// C_Login; that the process is logged in already is no failure. CKU_USER forgets the objects that were found.
+  /// C_Login. CKR_USER_ALREADY_LOGGED_IN, by another session of the process, is a login too. CKU_USER forgets the
+  /// objects that were found.
   CK_RV login(CK_USER_TYPE user, const Secret& pin);
 
   /// The objects that have these attributes, at most `most`: with more, error token_failed.
@@ -63,7 +66,7 @@ class Session {
     if (auto begun = check({.name = "C_SignInit", .rv = functions_.C_SignInit(handle_, &mechanism, key)}); !begun)
       return fail(std::move(begun.error()));
     if (Result<> authenticated = authenticate(); !authenticated) {
-      lost_ = true;  // the signature that was begun cannot be ended otherwise (PKCS#11 v2.40, 5.11)
+      spoilt_ = true;
       return fail(std::move(authenticated.error()));
     }
     return finish_signature(data);
@@ -91,6 +94,7 @@ class Session {
   bool writable_;
   bool logged_in_ = false;
   bool lost_ = false;
+  bool spoilt_ = false;
   CK_RV last_ = CKR_OK;
   std::map<Bytes, std::vector<Object>> objects_;
 };
