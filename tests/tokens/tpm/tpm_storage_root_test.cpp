@@ -1,5 +1,8 @@
 // Where devid's keys belong in the TPM, and who has to be asked for it.
 
+#include <optional>
+#include <vector>
+
 #include "base/file.h"
 #include "tests/tokens/tpm/device_tpm.h"
 #include "tokens/tpm/tss2_pem.h"
@@ -93,6 +96,18 @@ TEST_F(ATransientStorageRoot, LeavesNothingInTheTpmForGood) {
   }
   EXPECT_EQ(transient() + sessions(), 0U);
   EXPECT_EQ(persistent(), before);
+}
+
+TEST_F(ATransientStorageRoot, CostsOneCommandMore) {
+  ASSERT_TRUE(created(*token_));
+  std::vector<std::size_t> commands;
+  for (const auto& storage_root : {std::optional<std::uint32_t>(0x81000001), std::optional<std::uint32_t>()}) {
+    const auto token = this->token({.storage_root = storage_root});
+    tap_.reset();
+    expect_signs(*created(*token));
+    commands.push_back(tap_.seen().commands.size() - tap_.seen().retried);
+  }
+  EXPECT_EQ(commands.at(1), commands.at(0) + 1) << tap_.seen().summary();
 }
 
 TEST_F(ATransientStorageRoot, GoesWithTheLastKey) {
