@@ -17,6 +17,17 @@
 
 namespace devid {
 
+namespace {
+
+/// How a profile wants its IDevID, and the token that it names for its own keys.
+struct Wish {
+  identity::IdevidLocation idevid;
+  std::string profile_token;
+  bool operator==(const Wish&) const = default;
+};
+
+}  // namespace
+
 struct Agent::State {
   Paths paths;
   TokenFactory factory;
@@ -28,6 +39,8 @@ struct Agent::State {
   std::vector<Error> configuration_errors;
 
   void adopt(Configuration changed);
+  [[nodiscard]] const std::vector<std::filesystem::path>& idevid_certificates() const;
+  [[nodiscard]] std::vector<Wish> wishes() const;
 };
 
 namespace {
@@ -104,6 +117,24 @@ void Agent::State::adopt(Configuration changed) {
   configuration = std::move(changed);
 }
 
+const std::vector<std::filesystem::path>& Agent::State::idevid_certificates() const {
+  static const std::vector<std::filesystem::path> none;
+  return configuration ? configuration->idevid_certificates : none;
+}
+
+/// Each different one; the default where there is no profile.
+std::vector<Wish> Agent::State::wishes() const {
+  std::vector<Wish> wishes;
+  for (const auto& [name, identity] : identities) {
+    const auto& profile = identity.profile();
+    if (!profile) continue;
+    Wish wish{.idevid = profile->idevid, .profile_token = profile->token};
+    if (std::ranges::find(wishes, wish) == wishes.end()) wishes.push_back(std::move(wish));
+  }
+  if (wishes.empty()) wishes.push_back({.idevid = {}, .profile_token = "tpm"});
+  return wishes;
+}
+
 Agent::Agent(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Agent::~Agent() = default;
 
@@ -171,7 +202,11 @@ Result<> Agent::reload() {
 Result<JobResult> Agent::run(const std::string& name, JobKind kind, JobOptions options, JobObserver& observer) {
   const auto found = state_->identities.find(name);
   if (found == state_->identities.end()) return fail(unknown(name));
-  return found->second.run(kind, options, {.tokens = state_->tokens, .clock = state_->clock, .random = state_->random},
+  return found->second.run(kind, options,
+                           {.tokens = state_->tokens,
+                            .clock = state_->clock,
+                            .random = state_->random,
+                            .idevid_certificates = state_->idevid_certificates()},
                            observer);
 }
 
@@ -184,6 +219,32 @@ std::vector<TokenInspection> Agent::inspect_tokens() const {
   return inspections;
 }
 
-Diagnosis Agent::diagnose() const { return {}; }
+Diagnosis Agent::diagnose() const {
+  Diagnosis diagnosis;
+  if (!state_->configuration) {
+    for (const auto& error : state_->configuration_errors) diagnosis.advice.push_back(error.sentence());
+    return diagnosis;
+  }
+  std::vector<identity::IdevidLocation> looked_for;
+  for (auto& [wanted, profile_token] : state_->wishes()) {
+    auto resolved = identity::resolve_token(state_->tokens, std::move(wanted), profile_token);
+    if (!resolved) {
+      diagnosis.advice.push_back(resolved.error().sentence() + "; " + resolved.error().hint);
+      continue;
+    }
+    if (std::ranges::find(looked_for, *resolved) != looked_for.end()) continue;
+    looked_for.push_back(*resolved);
+    auto discovery = identity::discover({.tokens = state_->tokens,
+                                         .wanted = std::move(*resolved),
+                                         .files = state_->idevid_certificates(),
+                                         .now = state_->clock.now()});
+    std::ranges::move(discovery.evidence, std::back_inserter(diagnosis.evidence));
+    for (auto& advice : discovery.advice)
+      if (std::ranges::find(diagnosis.advice, advice) == diagnosis.advice.end())
+        diagnosis.advice.push_back(std::move(advice));
+  }
+  diagnosis.evidence = identity::merged(std::move(diagnosis.evidence));
+  return diagnosis;
+}
 
 }  // namespace devid

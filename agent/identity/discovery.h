@@ -1,12 +1,11 @@
 #pragma once
 
 #include <filesystem>
-#include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "agent/identity/credential.h"
+#include "agent/identity/evidence.h"
 #include "agent/identity/profile.h"
 #include "agent/identity/tokens.h"
 #include "base/clock.h"
@@ -14,38 +13,51 @@
 
 namespace devid::identity {
 
-enum class Verdict { taken, usable, rejected };
-/// "taken", "usable", "rejected".
-std::string_view verdict_name(Verdict verdict);
-
-/// One place that was looked at, what was there, and what became of it. All text is safe to print.
-struct Evidence {
-  std::string token;  ///< empty for a file
-  std::string
-      location;       ///< "handle:0x81020000", "nv:0x01c90200", "template:H-2/x", "pkcs11:…", "/etc/devid/idevid.pem"
-  std::string found;  ///< "ec-p256 signing key", "certificate of CN=…, valid until …", "nothing"
-  Verdict verdict = Verdict::rejected;
-  std::string why;  ///< "its key signs", "no key for it", "restricted key"
-};
-
-/// Where the IDevID is, as a sweep found it.
-struct FoundIdevid {
-  std::string token;
-  std::string key;  ///< what Token::open_key_at takes
+/// Where an IDevID is.
+struct IdevidPlace {
+  std::string token;  ///< of the key; and of the certificate, unless that is in a file
+  std::string key;    ///< what Token::open_key_at takes
   CertificateLocation certificate;
-  std::string fingerprint;  ///< SHA-256 of the certificate, as Certificate::fingerprint()
-  bool operator==(const FoundIdevid&) const = default;
+  bool operator==(const IdevidPlace&) const = default;
 };
 
+/// "the key handle:… in token 'tpm' with the certificate nv:…": for a sentence.
+std::string place_text(const IdevidPlace& place);
+
+/// What to look for, and where.
+struct Search {
+  const Tokens& tokens;
+  /// The token is resolved (resolve_token); what is left open is looked for.
+  IdevidLocation wanted;
+  std::vector<std::filesystem::path> files;  ///< certificates, besides those that the tokens list
+  Time now;
+};
+
+/// An IDevID that was found, and is open.
+struct FoundIdevid {
+  IdevidPlace place;
+  Credential credential;
+};
+
+/// What a search came to.
 struct Discovery {
-  std::optional<FoundIdevid> idevid;
-  std::vector<Evidence> evidence;  ///< ranked: what was taken, then what could be, then the rest
+  /// Errors: idevid_missing, idevid_expired, or that of the only token; the reason lists what was looked at.
+  Result<FoundIdevid> idevid;
+  std::vector<Evidence> evidence;   ///< ranked
+  std::vector<std::string> advice;  ///< what an operator may do; empty if an IDevID was found
 };
 
-/// Looks for the IDevID wherever `wanted` leaves it open, in every token that it allows and in `files`. A candidate
-/// counts only if its public key is the certificate's and a signature by it verifies. An expired one counts only if
-/// `wanted` allows it. A token that fails is evidence, not an error. Nothing is changed in any token.
-Discovery discover(const Tokens& tokens, const IdevidLocation& wanted, const std::vector<std::filesystem::path>& files,
-                   Time now);
+/// Which token an IDevID is in, as far as its place says that: a handle, an NV index or a template is in the TPM, a
+/// PKCS#11 URI in the token of the profile if that is of PKCS#11, else in the only such token. Errors: config_invalid,
+/// token_ambiguous.
+Result<IdevidLocation> resolve_token(const Tokens& tokens, IdevidLocation wanted, const std::string& profile_token);
+
+/// Looks for the IDevID: reads certificates, asks tokens for their keys, and matches both by the public key. What is
+/// configured comes first, then the places that the TCG gives to the IDevID ("TPM 2.0 Keys for Device Identity and
+/// Attestation", 7.3), then the others. Keys of templates are derived only for a certificate that has no other key, and
+/// only while nothing was found. A candidate is taken only if a signature by its key verifies. One that is expired
+/// counts only if that is allowed, and after all others. A token that fails is evidence. Nothing is changed in any
+/// token.
+Discovery discover(const Search& search);
 
 }  // namespace devid::identity

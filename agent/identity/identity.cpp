@@ -52,7 +52,8 @@ Result<> Identity::read_disk() {
   store_ = std::make_unique<Store>(std::move(*store));
   auto cleaned = store_->clean_up();
   if (!cleaned) return fail(std::move(cleaned.error()));
-  std::ranges::move(cleaned->abandoned_keys, std::back_inserter(abandoned_keys_));
+  abandoned_keys_.emplace(directory_ / "abandoned-keys.json");
+  for (AbandonedKey& key : cleaned->abandoned_keys) abandoned_keys_->add(std::move(key));
   if (auto read = read_store(); !read) return read;
   read_recorded();
   if (cleaned->fell_back && !record_.last_error) record_.last_error = damaged();
@@ -129,21 +130,15 @@ Status Identity::status(Time now) const {
   return status;
 }
 
-void Identity::destroy_abandoned_keys(const Tokens& tokens) {
-  std::erase_if(abandoned_keys_, [&](const AbandonedKey& key) {
-    const auto token = tokens.find(key.token);
-    return token != tokens.end() && token->second->destroy_key(key.token_key_pem).has_value();
-  });
-}
-
 Result<Rotation> Identity::carry_out(JobKind kind, JobOptions options, const Workplace& place) {
-  destroy_abandoned_keys(place.tokens);
+  place.abandoned_keys.destroy(place.tokens);
   if (request_) {
     // An enrollment is authenticated by the IDevID: it does not go on with a renewal.
     const bool other_method = kind == JobKind::enroll && request_->provenance.method == JobKind::renew;
     const bool usable = !other_method && std::holds_alternative<Poll>(step_forward(situation(), place.clock.now())) &&
                         request_->provenance.token == place.profile.token &&
                         request_->provenance.public_key.algorithm == place.profile.algorithm &&
+                        request_->provenance.authorization == place.profile.authorization &&
                         request_->provenance.server == place.profile.server.endpoint.base;
     if (usable && !options.force) return resume(place, *request_);
     if (auto abandoned = abandon(place, *request_); !abandoned) return fail(std::move(abandoned.error()));
@@ -170,8 +165,10 @@ Result<Rotation> Identity::attempt(JobKind kind, JobOptions options, const Surro
                              .store = *store_,
                              .clock = surroundings.clock,
                              .observer = observer,
-                             .abandoned_keys = abandoned_keys_,
-                             .unanswered = record_.unanswered});
+                             .abandoned_keys = *abandoned_keys_,
+                             .unanswered = record_.unanswered,
+                             .idevid_certificates = surroundings.idevid_certificates,
+                             .idevid_memory = directory_ / "idevid.json"});
   running_.reset();
   return rotation;
 }

@@ -25,6 +25,7 @@ struct Surroundings {
   const Tokens& tokens;
   const Clock& clock;
   const Random& random;
+  const std::vector<std::filesystem::path>& idevid_certificates;  ///< Configuration::idevid_certificates
 };
 
 /// One identity: its profile, what is on disk of it, and what was recorded. Not thread-safe.
@@ -35,6 +36,7 @@ class Identity {
   Identity(std::string name, Result<Profile> profile, std::filesystem::path directory, Time now);
 
   [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] const Result<Profile>& profile() const { return profile_; }
   void set_profile(Result<Profile> profile) { profile_ = std::move(profile); }
   [[nodiscard]] Status status(Time now) const;
 
@@ -48,7 +50,6 @@ class Identity {
   Result<> read_store();
   void read_recorded();
   void drop_what_was_of_a_request();
-  void destroy_abandoned_keys(const Tokens& tokens);
   Result<Rotation> attempt(JobKind kind, JobOptions options, const Surroundings& surroundings, JobObserver& observer);
   Result<Rotation> carry_out(JobKind kind, JobOptions options, const Workplace& place);
   void settle(const Result<Rotation>& rotation, const Record& before, const Surroundings& surroundings);
@@ -64,7 +65,7 @@ class Identity {
   std::optional<Request> request_;
   Record record_;
   std::optional<JobKind> running_;
-  std::vector<AbandonedKey> abandoned_keys_;
+  std::optional<AbandonedKeys> abandoned_keys_;  ///< none while the directory cannot be used
 };
 
 }  // namespace devid::identity

@@ -50,6 +50,7 @@ enum class Rejected { no, by_server, by_token };
 Rejected rejected(const Record& record) {
   if (record.attempts == 0 || record.method != JobKind::renew || !record.last_error) return Rejected::no;
   switch (record.last_error->code) {
+    case Errc::token_auth_failed:  // a PCR policy that does not hold any more
     case Errc::token_no_such_key:
     case Errc::token_wrong_key: return Rejected::by_token;
     case Errc::server_unauthorized:

@@ -6,6 +6,7 @@
 #include <array>
 #include <charconv>
 
+#include "agent/identity/authorization_text.h"
 #include "agent/identity/duration.h"
 #include "agent/identity/idevid_parser.h"
 #include "agent/identity/table_parser.h"
@@ -81,29 +82,7 @@ std::optional<std::uint32_t> parse_number(std::string_view text) {
   return whole && text.size() <= 4 ? std::optional(number) : std::nullopt;
 }
 
-/// "sha256:0,2,7".
-std::optional<PcrPolicy> parse_pcr_policy(std::string_view text) {
-  PcrPolicy policy;
-  const std::size_t colon = std::min(text.find(':'), text.size());
-  const auto bank = text.substr(0, colon);
-  if (bank == "sha384") policy.bank = Digest::sha384;
-  if (bank == "sha512") policy.bank = Digest::sha512;
-  if (bank != "sha256" && policy.bank == Digest::sha256) return std::nullopt;
-  std::string_view rest = text.substr(std::min(colon + 1, text.size()));
-  for (bool more = true; more;) {
-    const std::size_t comma = std::min(rest.find(','), rest.size());
-    const auto number = parse_number(rest.substr(0, comma));
-    if (!number || *number > 23 || std::ranges::find(policy.registers, *number) != policy.registers.end())
-      return std::nullopt;
-    policy.registers.push_back(*number);
-    more = comma < rest.size();
-    rest.remove_prefix(more ? comma + 1 : comma);
-  }
-  std::ranges::sort(policy.registers);
-  return policy;
-}
-
-void parse_authorization(TableParser& table, Profile& profile) {
+void parse_key_authorization(TableParser& table, Profile& profile) {
   const std::string kind = table.string("authorization").value_or("none");
   const auto pcr = table.string("pcr");
   if (kind != "none" && kind != "value" && kind != "pcr") {
@@ -140,7 +119,7 @@ void parse_key(TableParser table, Profile& profile) {
                      fmt::format("known: {}", fmt::join(names, ", ")));
     }
   }
-  parse_authorization(table, profile);
+  parse_key_authorization(table, profile);
   table.refuse_unknown();
 }
 

@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "agent/identity/authorization_text.h"
 #include "tokens/public_key.h"
 
 namespace devid::identity {
@@ -64,14 +65,16 @@ std::optional<JobKind> method_from_name(std::string_view name) {
 }  // namespace
 
 std::string to_json(const Provenance& provenance) {
-  const Json json{{"version", version},
-                  {"token", provenance.token},
-                  {"key_protection", provenance.key_protection},
-                  {"key_algorithm", algorithm_name(provenance.public_key.algorithm)},
-                  {"public_key", to_pem(provenance.public_key)},
-                  {"server", provenance.server},
-                  {"method", job_kind_name(provenance.method)},
-                  {"created", std::clamp<std::int64_t>(provenance.created.time_since_epoch().count(), 0, latest_time)}};
+  Json json{{"version", version},
+            {"token", provenance.token},
+            {"key_protection", provenance.key_protection},
+            {"key_algorithm", algorithm_name(provenance.public_key.algorithm)},
+            {"public_key", to_pem(provenance.public_key)},
+            {"server", provenance.server},
+            {"method", job_kind_name(provenance.method)},
+            {"created", std::clamp<std::int64_t>(provenance.created.time_since_epoch().count(), 0, latest_time)}};
+  if (!std::holds_alternative<NoAuthorization>(provenance.authorization))
+    json["key_authorization"] = authorization_text(provenance.authorization);
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
@@ -89,6 +92,10 @@ Result<Provenance> parse_provenance(std::string_view json_text) {
   const auto created = number(json, "created");
   if (!token || !key_protection || !key_algorithm || !public_key_pem || !server || !method || !created)
     return fail(corrupt("a member is missing or of a wrong type"));
+  const auto authorization = json.contains("key_authorization")
+                                 ? parse_authorization(text(json, "key_authorization").value_or(""))
+                                 : KeyAuthorization(NoAuthorization{});
+  if (!authorization) return fail(corrupt("the authorization of the key is not one"));
   auto public_key = from_pem(*public_key_pem);
   if (!public_key) return fail(std::move(public_key.error()));
   if (algorithm_name(public_key->algorithm) != *key_algorithm)
@@ -96,6 +103,7 @@ Result<Provenance> parse_provenance(std::string_view json_text) {
   return Provenance{.token = std::move(*token),
                     .key_protection = std::move(*key_protection),
                     .public_key = std::move(*public_key),
+                    .authorization = *authorization,
                     .server = std::move(*server),
                     .method = *method,
                     .created = Time(Seconds(*created))};

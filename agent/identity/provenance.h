@@ -6,6 +6,7 @@
 #include "agent/identity/job.h"
 #include "base/clock.h"
 #include "base/result.h"
+#include "tokens/authorization.h"
 #include "tokens/key.h"
 
 namespace devid::identity {
@@ -15,7 +16,8 @@ struct Provenance {
   std::string token;           ///< the name of the token that holds the key
   std::string key_protection;  ///< TokenDescription::kind: "tpm2"
   PublicKey public_key;
-  std::string server;  ///< est::Endpoint::base
+  KeyAuthorization authorization;  ///< that the key was made with
+  std::string server;              ///< est::Endpoint::base
   JobKind method = JobKind::enroll;
   Time created;
   bool operator==(const Provenance&) const = default;

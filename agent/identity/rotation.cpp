@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "agent/identity/anchors.h"
+#include "agent/identity/idevid.h"
 #include "agent/pki/acceptance.h"
 #include "agent/pki/csr.h"
 
@@ -29,7 +30,7 @@ Result<Token*> find_token(const Tokens& tokens, const std::string& name) {
   return fail({.code = Errc::config_invalid,
                .retry = Retry::after_operator,
                .what = fmt::format("there is no token '{}'", name),
-               .hint = "check the profile, and [tpm] in devid.toml"});
+               .hint = "check the profile, and the tokens in devid.toml"});
 }
 
 /// What one job holds while it runs, in the order in which it is made.
@@ -75,10 +76,18 @@ Result<pki::Names> names_for(const Profile& profile, JobKind kind, const pki::Ce
 Result<Credential> open_credential(const Workplace& place, JobKind kind, const std::optional<Generation>& current) {
   if (kind == JobKind::renew && !current)
     return fail({.code = Errc::wrong_state, .retry = Retry::never, .what = "there is no credential to renew"});
-  const std::string& name = kind == JobKind::renew ? current->provenance.token : place.profile.token;
-  auto token = find_token(place.tokens, name);
+  if (kind == JobKind::enroll) {
+    auto wanted = resolve_token(place.tokens, place.profile.idevid, place.profile.token);
+    if (!wanted) return fail(std::move(wanted.error()));
+    return open_idevid({.tokens = place.tokens,
+                        .wanted = std::move(*wanted),
+                        .files = place.idevid_certificates,
+                        .now = place.clock.now()},
+                       place.idevid_memory, place.observer);
+  }
+  auto token = find_token(place.tokens, current->provenance.token);
   if (!token) return fail(std::move(token.error()));
-  return kind == JobKind::renew ? open_ldevid(**token, *current) : open_idevid(**token, place.profile.idevid);
+  return open_ldevid(**token, *current);
 }
 
 Result<std::unique_ptr<est::Session>> open_session(const Workplace& place, const Credential& credential,
@@ -156,7 +165,7 @@ Result<Bytes> sign_request(PrivateKey& key, const pki::Names& names) {
 }
 
 void destroy(const Workplace& place, Token& token, const std::string& name, const std::string& pem) {
-  if (!token.destroy_key(pem)) place.abandoned_keys.push_back({.token = name, .token_key_pem = pem});
+  if (!token.destroy_key(pem)) place.abandoned_keys.add({.token = name, .token_key_pem = pem});
 }
 
 /// A request that was just made. Its key stays open: a token that still has it loaded need not load it for the proof.
@@ -169,13 +178,15 @@ struct FreshRequest {
 Result<FreshRequest> make_request(const Workplace& place, const Job& job) {
   if (auto entered = enter(place, Phase::creating_key); !entered) return fail(std::move(entered.error()));
   const Profile& profile = place.profile;
-  auto key = job.token->create_key(
-      {.algorithm = profile.algorithm, .label = fmt::format("devid:{}:{}", profile.name, job.next_generation)});
+  auto key = job.token->create_key({.algorithm = profile.algorithm,
+                                    .label = fmt::format("devid:{}:{}", profile.name, job.next_generation),
+                                    .authorization = profile.authorization});
   if (!key) return fail(while_doing("create a key", std::move(key.error())));
   Request request{.token_key_pem = (*key)->pem(),
                   .provenance = {.token = profile.token,
                                  .key_protection = job.token->description().kind,
                                  .public_key = (*key)->public_key(),
+                                 .authorization = profile.authorization,
                                  .server = profile.server.endpoint.base,
                                  .method = job.kind,
                                  .created = place.clock.now()}};
@@ -189,6 +200,17 @@ Result<FreshRequest> make_request(const Workplace& place, const Job& job) {
   key->reset();
   destroy(place, *job.token, profile.token, request.token_key_pem);
   return fail(std::move(saved.error()));
+}
+
+/// Puts the certificate beside its key in the token, for other applications, where the token was told to do so.
+void store_in_token(const Workplace& place, const Job& job, const std::string& pem, BytesView certificate) {
+  const auto stored = job.token->store_certificate(pem, certificate);
+  if (stored) return;
+  place.observer.noticed(
+      {.sentence = fmt::format("the certificate is in place, but not beside its key in token '{}': {}",
+                               place.profile.token, stored.error().sentence()),
+       .fields = {{.name = "DEVID_TOKEN", .value = place.profile.token},
+                  {.name = "DEVID_ERROR", .value = std::string(code_name(stored.error().code))}}});
 }
 
 /// Verifies what the CA returned, and makes it current. No more cancelling: the CA may not issue a second time.
@@ -212,12 +234,14 @@ Result<Rotation> take(const Workplace& place, const Job& job, const Request& req
   place.observer.entered(Phase::installing);
   Provenance provenance = request.provenance;
   provenance.created = place.clock.now();
+  const Bytes certificate = accepted->leaf.der();
   const auto number = place.store.install({.token_key_pem = written->token_key_pem,
                                            .leaf = std::move(accepted->leaf),
                                            .chain = std::move(accepted->chain),
                                            .anchors = job.anchors,
                                            .provenance = std::move(provenance)});
   if (!number) return fail(number.error());
+  store_in_token(place, job, written->token_key_pem, certificate);
   // What stays of the request here goes at the next clean_up: its key is in a generation.
   static_cast<void>(place.store.discard_request());
   return Rotated{.generation = *number};
@@ -234,7 +258,10 @@ bool leaves_request_alive(Errc code) {
     case Errc::token_locked_out:
     case Errc::token_auth_failed:
     case Errc::token_failed:
+    case Errc::token_module:
+    case Errc::token_ambiguous:
     case Errc::idevid_missing:
+    case Errc::idevid_expired:
     case Errc::idevid_mismatch:
     case Errc::network_unreachable:
     case Errc::network_timeout:
@@ -312,7 +339,7 @@ Result<> abandon(const Workplace& place, const Request& request) {
   if (const auto token = find_token(place.tokens, name)) {
     destroy(place, **token, name, request.token_key_pem);
   } else {
-    place.abandoned_keys.push_back({.token = name, .token_key_pem = request.token_key_pem});
+    place.abandoned_keys.add({.token = name, .token_key_pem = request.token_key_pem});
   }
   return place.store.discard_request();
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -27,9 +28,11 @@ struct Workplace {
   Store& store;
   const Clock& clock;
   JobObserver& observer;
-  std::vector<AbandonedKey>& abandoned_keys;  ///< takes the keys that the token could not destroy now
+  AbandonedKeys& abandoned_keys;  ///< takes the keys that the token could not destroy now
   /// How often in a row the request on disk was presented and not answered; counted here.
   std::uint32_t& unanswered;
+  const std::vector<std::filesystem::path>& idevid_certificates;  ///< Configuration::idevid_certificates
+  std::filesystem::path idevid_memory;                            ///< of open_idevid()
 };
 
 /// A new generation is current.

@@ -6,17 +6,12 @@
 #include <string>
 #include <vector>
 
+#include "agent/identity/abandoned_keys.h"
 #include "agent/identity/generation.h"
 #include "agent/identity/request.h"
 #include "base/result.h"
 
 namespace devid::identity {
-
-/// A key that nothing refers to any more: to be destroyed in its token.
-struct AbandonedKey {
-  std::string token;  ///< empty if what said so cannot be read
-  std::string token_key_pem;
-};
 
 /// What Store::clean_up did.
 struct CleanUp {

@@ -16,9 +16,15 @@ class ANewDevice : public ::testing::Test {
 std::size_t commands(const TpmTap::Seen& seen) { return seen.commands.size() - seen.retried; }
 
 TEST_F(ANewDevice, ObtainsItsLdevidAndRenewsItWithinTheNumbersThatArePromised) {
-  // An SRK is there, as on a device whose TPM was provisioned: the number is for that case.
+  // An SRK is there, as on a device whose TPM was provisioned, and where the IDevID is was found out before: the number
+  // is for that case.
   ASSERT_EQ(device_.ctl({"run-due"}).status, 0);
+  const auto memory = device_.state() / "gateway/idevid.json";
+  ASSERT_TRUE(std::filesystem::exists(memory));
+  std::filesystem::rename(memory, device_.state() / "idevid.json");
   std::filesystem::remove_all(device_.state() / "gateway");
+  std::filesystem::create_directory(device_.state() / "gateway");
+  std::filesystem::rename(device_.state() / "idevid.json", memory);
   ASSERT_TRUE(device_.bus().kill_owner(SIGTERM));
   device_.tap().reset();
   device_.server().forget();

@@ -109,6 +109,10 @@ void FakeHardware::put_unusable_key(const std::string& location, Error why) {
   unusable_.insert_or_assign(location, std::move(why));
 }
 
+void FakeHardware::lie_about_key(const std::string& location, PublicKey public_key) {
+  lies_.insert_or_assign(location, std::move(public_key));
+}
+
 void FakeHardware::remove_key(const std::string& location) { factory_.erase(location); }
 
 void FakeHardware::remove_certificate(const std::string& location) { certificates_.erase(location); }
@@ -210,7 +214,8 @@ TokenDescription FakeToken::description() const { return {.name = name_, .kind =
 
 Result<std::unique_ptr<PrivateKey>> FakeToken::create_key(const KeySpec& spec) {
   if (auto begun = hardware_.begin(Operation::create_key); !begun) return fail(std::move(begun.error()));
-  if (!std::holds_alternative<NoAuthorization>(spec.authorization))
+  hardware_.last_spec_ = spec;
+  if (!std::holds_alternative<NoAuthorization>(spec.authorization) && !hardware_.knows_authorizations_)
     return fail(token_error(Errc::token_unsupported, "a fake token knows no authorizations"));
   Pkey key = generate(spec.algorithm);
   auto known = public_key_of(key.get());
@@ -264,7 +269,9 @@ Result<std::vector<KeyListing>> FakeToken::list_keys() {
   std::vector<KeyListing> listing;
   for (const auto& [location, stored] : hardware_.factory_)
     if (!hardware_.derivable_.contains(location))
-      listing.push_back({.location = location, .public_key = stored.public_key});
+      listing.push_back(
+          {.location = location,
+           .public_key = hardware_.lies_.contains(location) ? hardware_.lies_.at(location) : stored.public_key});
   for (const auto& [location, why] : hardware_.unusable_)
     listing.push_back({.location = location, .public_key = fail(why)});
   return listing;

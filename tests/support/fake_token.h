@@ -40,6 +40,8 @@ class FakeHardware {
   PublicKey put_key(const std::string& location, KeyAlgorithm algorithm);
   /// Makes list_keys() show a key that nobody can sign with, and why.
   void put_unusable_key(const std::string& location, Error why);
+  /// Makes list_keys() say that a key is another one than it is.
+  void lie_about_key(const std::string& location, PublicKey public_key);
   void remove_key(const std::string& location);
   void remove_certificate(const std::string& location);
   /// What read_certificate will return for that location.
@@ -49,6 +51,11 @@ class FakeHardware {
   void make_derivable(const std::string& location);
   /// What store_certificate() wrote for a key, by its PEM; empty if nothing.
   [[nodiscard]] Bytes stored_certificate(std::string_view pem) const;
+
+  /// From now on create_key() takes any authorization, and does nothing about it.
+  void know_authorizations() { knows_authorizations_ = true; }
+  /// What create_key() was asked for last.
+  [[nodiscard]] const KeySpec& last_spec() const { return last_spec_; }
 
   /// From now on every operation fails and changes nothing.
   void fail_all(Error error);
@@ -87,6 +94,9 @@ class FakeHardware {
   std::set<std::string, std::less<>> derivable_;                   ///< locations
   std::map<std::string, Bytes, std::less<>> stored_certificates_;  ///< by what the PEM holds
   std::map<std::string, Error, std::less<>> unusable_;             ///< by location
+  std::map<std::string, PublicKey, std::less<>> lies_;             ///< by location
+  bool knows_authorizations_ = false;
+  KeySpec last_spec_;
   std::map<Operation, Error> failing_;
   std::optional<Error> failure_;
   unsigned fails_in_ = 0;  ///< operations until the failure; 0: all of them

@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "agent/identity/anchors.h"
+#include "agent/identity/idevid.h"
 #include "tests/support/fake_token.h"
 #include "tests/support/temporary_directory.h"
 #include "tests/support/test_pki.h"
@@ -28,19 +29,28 @@ class TheIdevid : public testing::Test {
 
   Result<Credential> open_stored(std::string_view content) {
     hardware_.put_certificate("fake:certificate", to_bytes(as_bytes(content)));
-    return open_idevid(token_, {.key = "fake:key", .certificate = InToken{"fake:certificate"}});
+    return open("fake:key", InToken{"fake:certificate"});
   }
 
   Result<Credential> open_file(std::string_view content) {
     const auto file = directory_.path() / "idevid.pem";
     std::ofstream(file) << content;
-    return open_idevid(token_, {.key = "fake:key", .certificate = InFile{file}});
+    return open("fake:key", InFile{file});
+  }
+
+  Result<Credential> open(const std::string& key, CertificateLocation certificate) {
+    Tokens tokens;
+    tokens.emplace("fake", std::make_unique<test::FakeToken>(hardware_));
+    auto opened = open_idevid_at({.tokens = tokens, .wanted = {}, .files = {}, .now = now_},
+                                 {.token = "fake", .key = key, .certificate = std::move(certificate)});
+    return opened;
   }
 
   test::TestPki pki_;
   test::TestCredential ca_;
   test::FakeHardware hardware_;
   test::FakeToken token_{hardware_};
+  Time now_ = SystemClock().now();
   test::TemporaryDirectory directory_;
   std::string certificate_pem_;
 };
@@ -80,21 +90,21 @@ TEST_F(TheIdevid, IsMissingWhereThereIsNoCertificate) {
 }
 
 TEST_F(TheIdevid, IsMissingWhereThereIsNoKeyOrFile) {
-  auto credential = open_idevid(token_, {.key = "fake:nothing", .certificate = InToken{"fake:certificate"}});
+  auto credential = open("fake:nothing", InToken{"fake:certificate"});
   ASSERT_FALSE(credential);
   EXPECT_EQ(credential.error().code, Errc::idevid_missing);
-  credential = open_idevid(token_, {.key = "fake:key", .certificate = InFile{directory_.path() / "none.pem"}});
+  credential = open("fake:key", InFile{directory_.path() / "none.pem"});
   ASSERT_FALSE(credential);
   EXPECT_EQ(credential.error().code, Errc::idevid_missing);
   EXPECT_THAT(credential.error().sentence(), HasSubstr("none.pem (No such file"));
 }
 
 TEST_F(TheIdevid, DoesNotMatchTheCertificateOfAnotherKey) {
-  const auto credential = open_stored(ca_.certificate_pem);
+  const auto credential = open_stored(pki_.issue({.issuer = "manufacturer", .subject = "/CN=other"}).certificate_pem);
   ASSERT_FALSE(credential);
   EXPECT_EQ(credential.error().code, Errc::idevid_mismatch);
   EXPECT_EQ(credential.error().retry, Retry::after_operator);
-  EXPECT_THAT(credential.error().reason, HasSubstr("CN=manufacturer"));
+  EXPECT_THAT(credential.error().reason, HasSubstr("CN=other"));
 }
 
 class TheProofOfPossession : public TheIdevid {};

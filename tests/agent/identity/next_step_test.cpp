@@ -285,6 +285,8 @@ TEST(ACredentialThatIsOfNoUse, GivesWayToTheIdevid) {
   const std::vector<Turn> turns = {
       {Errc::token_no_such_key, {}, Enroll{}},
       {Errc::token_wrong_key, {}, Enroll{}},
+      {Errc::token_auth_failed, {}, Enroll{}},
+      {Errc::token_auth_failed, JobKind::renew, Enroll{}},
       {Errc::token_wrong_key, JobKind::renew, Enroll{}},
       {Errc::token_wrong_key, JobKind::enroll, Poll{JobKind::enroll}},
       {Errc::server_unauthorized, {}, Enroll{}},

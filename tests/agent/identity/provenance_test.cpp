@@ -80,6 +80,25 @@ TEST_F(TheRecordOfAKey, IsCorruptWhenItIsCutAnywhere) {
     EXPECT_FALSE(parse_provenance(std::string_view(text).substr(0, size))) << size;
 }
 
+TEST_F(TheRecordOfAKey, SaysWhatTheKeyAsksForWhereItAsksForSomething) {
+  EXPECT_THAT(to_json(provenance), testing::Not(testing::HasSubstr("key_authorization")));
+  for (const auto& [authorization, text] : std::vector<std::pair<KeyAuthorization, std::string>>{
+           {AuthValue{}, "value"},
+           {PcrPolicy{.registers = {0, 7}}, "pcr:sha256:0,7"},
+           {PcrPolicy{.bank = Digest::sha512, .registers = {23}}, "pcr:sha512:23"}}) {
+    provenance.authorization = authorization;
+    EXPECT_EQ(Json::parse(to_json(provenance))["key_authorization"], text);
+    const auto read = parse_provenance(to_json(provenance));
+    ASSERT_TRUE(read) << read.error().sentence();
+    EXPECT_EQ(*read, provenance);
+  }
+  for (const char* wrong : {"", "pcr", "pcr:", "pcr:sha256:", "pcr:sha256:24", "pcr:sha1:0", "values"}) {
+    Json json = Json::parse(to_json(provenance));
+    json["key_authorization"] = wrong;
+    EXPECT_FALSE(parse_provenance(json.dump())) << wrong;
+  }
+}
+
 TEST_F(TheRecordOfAKey, OfANewerDevidIsReadForWhatIsKnownOfIt) {
   Json json = Json::parse(to_json(provenance));
   json["more"] = {{"nested", 1}};

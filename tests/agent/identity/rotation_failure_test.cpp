@@ -204,7 +204,8 @@ TEST_F(AFailure, OfATrustAnchorsFileNamesTheFile) {
 }
 
 TEST_F(AFailure, OfTheIdevidSaysWhatToCheck) {
-  hardware_.put_certificate("nv:0x01c90200", to_bytes(as_bytes(Authorities::get().manufacturer.certificate_pem)));
+  const auto other = Authorities::get().pki.issue({.issuer = "manufacturer", .subject = "/serialNumber=other"});
+  hardware_.put_certificate("nv:0x01c90200", to_bytes(as_bytes(other.certificate_pem)));
   Error error = error_of(JobKind::enroll);
   EXPECT_EQ(error.code, Errc::idevid_mismatch);
   EXPECT_THAT(error.hint, HasSubstr("belong together"));

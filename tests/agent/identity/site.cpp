@@ -48,18 +48,16 @@ void Site::start_server(Seconds lifetime) {
 }
 
 void Site::write_profile(const std::string& more, const std::string& name) {
-  write_file(etc() / "identities.d" / (name + ".toml"),
-             fmt::format(R"([server]
+  write_file(
+      etc() / "identities.d" / (name + ".toml"),
+      fmt::format(R"([server]
 url = "{}"
 trust_anchors = "{}"
 connect_timeout = "1s"
 timeout = "1s"
-[idevid]
-key = "handle:0x81020000"
-certificate = "nv:0x01c90200"
-{}
+{}{}
 )",
-                         server_->url("localhost"), Authorities::get().operator_ca.certificate.string(), more));
+                  server_->url("localhost"), Authorities::get().operator_ca.certificate.string(), idevid_, more));
 }
 
 void Site::write_file(const fs::path& file, const std::string& text) const {
@@ -70,9 +68,11 @@ void Site::write_file(const fs::path& file, const std::string& text) const {
 std::unique_ptr<Agent> Site::load_from(const fs::path& state) {
   auto agent = Agent::load(
       {.configuration = etc(), .vendor_configuration = directory_.path() / "usr", .state = state},
-      [this](const Configuration&) {
+      [this](const Configuration& configuration) {
         Tokens tokens;
         tokens.emplace("tpm", std::make_unique<FakeToken>(hardware_, "tpm"));
+        for (const auto& token : configuration.pkcs11)
+          tokens.emplace(token.name, std::make_unique<FakeToken>(hsm_, token.name, "pkcs11"));
         return tokens;
       },
       clock_);

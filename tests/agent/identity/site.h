@@ -99,6 +99,8 @@ class Site : public testing::Test {
 
   TemporaryDirectory directory_;
   FakeHardware hardware_;
+  FakeHardware hsm_;  ///< what is behind each token of PKCS#11 that the configuration names
+  std::string idevid_ = "[idevid]\nkey = \"handle:0x81020000\"\ncertificate = \"nv:0x01c90200\"\n";
   HandClock clock_;
   RecordingObserver observer_;
   std::unique_ptr<EstServer> server_;
