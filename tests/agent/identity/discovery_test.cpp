@@ -26,26 +26,7 @@ Error away() {
   return {.code = Errc::token_unreachable, .retry = Retry::later, .what = "the token is away", .hint = "put it back"};
 }
 
-class Discovering : public ADevice {
- protected:
-  static Evidence row(const Discovery& discovery, const std::string& location) {
-    for (const Evidence& row : discovery.evidence)
-      if (row.location == location) return row;
-    ADD_FAILURE() << "no evidence of " << location;
-    return {};
-  }
-  static IdevidPlace place(const Discovery& discovery) {
-    EXPECT_TRUE(discovery.idevid) << discovery.idevid.error().sentence();
-    return discovery.idevid ? discovery.idevid->place : IdevidPlace{};
-  }
-  static Error error(const Discovery& discovery) {
-    EXPECT_FALSE(discovery.idevid);
-    EXPECT_THAT(discovery.advice, Not(IsEmpty()));
-    return discovery.idevid ? Error{} : discovery.idevid.error();
-  }
-};
-
-class AnIdevid : public Discovering {};
+class AnIdevid : public ADiscovery {};
 
 TEST_F(AnIdevid, IsFoundWhereTheTcgPutsItWithTheFewestQuestions) {
   put(tpm_, "handle:0x81020000", "nv:0x01c90200", "SN-1");
@@ -122,7 +103,7 @@ TEST_F(AnIdevid, IsNotAKeyOfOneTokenWithACertificateOfAnother) {
   EXPECT_EQ(error(look()).code, Errc::idevid_missing);
 }
 
-class AnAttestationKey : public Discovering {};
+class AnAttestationKey : public ADiscovery {};
 
 TEST_F(AnAttestationKey, IsShownAndIsNoIdevid) {
   const PublicKey key = tpm_.put_key("fake:elsewhere", KeyAlgorithm::ec_p256);
@@ -145,7 +126,7 @@ TEST_F(AnAttestationKey, ThatMaySignAnythingComesLast) {
   EXPECT_EQ(place(look()).token, "hsm");
 }
 
-class AKeyOfATemplate : public Discovering {
+class AKeyOfATemplate : public ADiscovery {
  protected:
   AKeyOfATemplate() {
     for (const char* variant : {"a", "b", "c", "d"}) {
@@ -202,7 +183,7 @@ TEST_F(AKeyOfATemplate, MayBeNamedInWholeOrInPart) {
   EXPECT_EQ(error(look({.token = "tpm", .key = "template:H-1"})).code, Errc::idevid_missing);
 }
 
-class ACandidate : public Discovering {};
+class ACandidate : public ADiscovery {};
 
 TEST_F(ACandidate, CountsOnlyIfItsKeySigns) {
   // The token says that it is the key of the certificate, and it is not.
@@ -272,58 +253,7 @@ TEST_F(ACandidate, ThatIsForGoodDoesNotExpire) {
   EXPECT_EQ(place(look()), where_the_tcg_puts_it);
 }
 
-struct Content {
-  std::string content;
-  std::string why;
-};
-
-TEST_F(ACandidate, IsRefusedWithTheReasonWhereItIsNoCertificateOfAnIdevid) {
-  const PublicKey key = tpm_.put_key("handle:0x81020000", KeyAlgorithm::ec_p256);
-  const std::string pem = certificate_for(key);
-  const std::string der = pem_to_der(pem);
-  const std::string ca = manufacturer().ca("manufacturer").certificate_pem;
-  std::string nine = pem;
-  for (int i = 0; i < 8; ++i) nine += ca;
-  for (const auto& [content, why] : std::vector<Content>{
-           {"", "there is none"},
-           {"garbage", ""},
-           {std::string(600, '\xff'), "there is none"},
-           {der + "x", "bytes follow the certificate"},
-           {der + std::string(20, '\0') + "x", "bytes follow the certificate"},
-           {der + der, "bytes follow the certificate"},
-           {der.substr(0, 200), ""},
-           {nine, "more than 8 certificates"},
-           {ca, "a CA's certificate is no IDevID: CN=manufacturer"},
-           {ca + pem, "a CA's certificate is no IDevID"},
-           {pem + "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "something else in it"}}) {
-    tpm_.put_certificate("nv:0x01c90200", to_bytes(as_bytes(content)));
-    files_.clear();
-    const auto in_token = look();
-    EXPECT_EQ(error(in_token).code, Errc::idevid_missing);
-    EXPECT_EQ(row(in_token, "nv:0x01c90200").found, "no certificate of an IDevID");
-    EXPECT_THAT(row(in_token, "nv:0x01c90200").why, HasSubstr(why)) << content.size();
-    tpm_.remove_certificate("nv:0x01c90200");
-    files_ = {write("idevid", content)};
-    const auto in_file = look();
-    EXPECT_EQ(error(in_file).code, Errc::idevid_missing);
-    EXPECT_THAT(row(in_file, files_[0].string()).why, HasSubstr(why));
-  }
-}
-
-TEST_F(ACandidate, MayHaveAChainAndPadding) {
-  const PublicKey key = tpm_.put_key("handle:0x81020000", KeyAlgorithm::ec_p256);
-  const std::string pem = certificate_for(key);
-  std::string eight = pem;
-  for (int i = 0; i < 7; ++i) eight += manufacturer().ca("manufacturer").certificate_pem;
-  for (const auto& content : {pem_to_der(pem), pem_to_der(pem) + std::string(99, '\0'),
-                              pem_to_der(pem) + std::string(99, '\xff'), pem + std::string(9, '\xff'), eight}) {
-    tpm_.put_certificate("nv:0x01c90200", to_bytes(as_bytes(content)));
-    EXPECT_EQ(place(look()), where_the_tcg_puts_it) << content.size();
-  }
-  EXPECT_EQ(look().idevid->credential.chain.size(), 7U);
-}
-
-class ASearch : public Discovering {};
+class ASearch : public ADiscovery {};
 
 TEST_F(ASearch, GoesOnWhereATokenFails) {
   put(tpm_, "handle:0x81020000", "nv:0x01c90200");
@@ -376,7 +306,7 @@ TEST_F(ASearch, ThatFindsNothingSaysWhatItLookedFor) {
   EXPECT_THAT(look().advice, testing::ElementsAre(HasSubstr("name it with key = ")));
 }
 
-class TheTokenOfTheIdevid : public Discovering {
+class TheTokenOfTheIdevid : public ADiscovery {
  protected:
   std::string resolved(identity::IdevidLocation wanted, const std::string& profile_token = "tpm") {
     const auto location = resolve_token(tokens_, std::move(wanted), profile_token);

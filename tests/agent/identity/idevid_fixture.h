@@ -70,4 +70,24 @@ class ADevice : public testing::Test {
   TemporaryDirectory directory_;
 };
 
+/// What a search on it says.
+class ADiscovery : public ADevice {
+ protected:
+  static identity::Evidence row(const identity::Discovery& discovery, const std::string& location) {
+    for (const identity::Evidence& row : discovery.evidence)
+      if (row.location == location) return row;
+    ADD_FAILURE() << "no evidence of " << location;
+    return {};
+  }
+  static identity::IdevidPlace place(const identity::Discovery& discovery) {
+    EXPECT_TRUE(discovery.idevid) << discovery.idevid.error().sentence();
+    return discovery.idevid ? discovery.idevid->place : identity::IdevidPlace{};
+  }
+  static Error error(const identity::Discovery& discovery) {
+    EXPECT_FALSE(discovery.idevid);
+    EXPECT_FALSE(discovery.advice.empty());
+    return discovery.idevid ? Error{} : discovery.idevid.error();
+  }
+};
+
 }  // namespace devid::test
