@@ -132,7 +132,7 @@ TEST_P(AThousandFailures, LeaveNothingInTheTpmAndNothingInTheProcess) {
   EXPECT_LE(sessions(), 1U);
   EXPECT_EQ(persistent(), kept);
   EXPECT_LE(open_files(), files + 20U) << "connections of the tap are just ending, too";
-  EXPECT_LT(mallinfo2().uordblks, memory + 256U * 1024U);
+  EXPECT_LT(mallinfo2().uordblks, memory + 262'144U);
   token_.reset();
   EXPECT_EQ(sessions(), 0U);
 }
