@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <fstream>
+#include <ostream>
 
 #include "tests/support/openssl_verify.h"
 #include "tests/tokens/pkcs11/device_hsm.h"
@@ -36,18 +37,24 @@ class AHostileModule : public testing::Test {
   std::unique_ptr<PrivateKey> key_;
 };
 
-class EveryLieOfAHostileModule : public AHostileModule, public testing::WithParamInterface<Misbehaviour> {};
+struct Lie {
+  const char* name;
+  Misbehaviour how;
+};
+void PrintTo(const Lie& lie, std::ostream* out) { *out << lie.name; }
+
+class EveryLieOfAHostileModule : public AHostileModule, public testing::WithParamInterface<Lie> {};
 
 TEST_P(EveryLieOfAHostileModule, IsNotBelieved) {
   const auto start = std::chrono::steady_clock::now();
   const std::size_t before = device_.objects();
-  device_.tap().misbehave(GetParam());
+  device_.tap().misbehave(GetParam().how);
   for (int turn = 0; turn < 2; ++turn) {
     expect_no_wrong_signature(*key_);
     if (const auto created = token_->create_key({}); created) {
       device_.tap().heal();
       EXPECT_TRUE(token_->destroy_key((*created)->pem()));
-      device_.tap().misbehave(GetParam());
+      device_.tap().misbehave(GetParam().how);
     }
     if (const auto keys = token_->list_keys(); keys) {
       EXPECT_LE(keys->size(), 1024U);
@@ -72,11 +79,16 @@ TEST_P(EveryLieOfAHostileModule, IsNotBelieved) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Lies, EveryLieOfAHostileModule,
-                         testing::Values(Misbehaviour::short_signatures, Misbehaviour::long_signatures,
-                                         Misbehaviour::long_attributes, Misbehaviour::unavailable_attributes,
-                                         Misbehaviour::short_attributes, Misbehaviour::garbage_attributes,
-                                         Misbehaviour::many_objects, Misbehaviour::endless_objects,
-                                         Misbehaviour::many_slots, Misbehaviour::unprintable_names));
+                         testing::Values(Lie{"short signatures", Misbehaviour::short_signatures},
+                                         Lie{"long signatures", Misbehaviour::long_signatures},
+                                         Lie{"long attributes", Misbehaviour::long_attributes},
+                                         Lie{"unavailable attributes", Misbehaviour::unavailable_attributes},
+                                         Lie{"short attributes", Misbehaviour::short_attributes},
+                                         Lie{"garbage attributes", Misbehaviour::garbage_attributes},
+                                         Lie{"many objects", Misbehaviour::many_objects},
+                                         Lie{"endless objects", Misbehaviour::endless_objects},
+                                         Lie{"many slots", Misbehaviour::many_slots},
+                                         Lie{"unprintable names", Misbehaviour::unprintable_names}));
 
 TEST_F(AHostileModule, WithSignaturesOfAWrongLengthGetsAnError) {
   for (const Misbehaviour how : {Misbehaviour::short_signatures, Misbehaviour::long_signatures}) {

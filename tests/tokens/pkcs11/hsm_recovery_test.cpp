@@ -7,6 +7,7 @@
 #include <array>
 #include <filesystem>
 #include <iterator>
+#include <ostream>
 
 #include "tests/support/forked_child.h"
 #include "tests/support/openssl_verify.h"
@@ -48,8 +49,10 @@ class AnHsm : public testing::Test {
 /// One way in which a session dies: a function says so.
 struct Death {
   const char* function;
+  const char* name;
   CK_RV rv;
 };
+void PrintTo(const Death& death, std::ostream* out) { *out << death.function << ": " << death.name; }
 
 class ASessionThatDied : public AnHsm, public testing::WithParamInterface<Death> {};
 
@@ -63,14 +66,19 @@ TEST_P(ASessionThatDied, IsReplacedWithOneLoginAtMost) {
   EXPECT_TRUE(token_->create_key({}));
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Signing, ASessionThatDied,
-    testing::Values(Death{"C_SignInit", CKR_SESSION_HANDLE_INVALID}, Death{"C_SignInit", CKR_SESSION_CLOSED},
-                    Death{"C_SignInit", CKR_DEVICE_REMOVED}, Death{"C_SignInit", CKR_TOKEN_NOT_PRESENT},
-                    Death{"C_SignInit", CKR_USER_NOT_LOGGED_IN}, Death{"C_SignInit", CKR_KEY_HANDLE_INVALID},
-                    Death{"C_SignInit", CKR_OPERATION_ACTIVE}, Death{"C_SignInit", CKR_CRYPTOKI_NOT_INITIALIZED},
-                    Death{"C_Sign", CKR_SESSION_HANDLE_INVALID}, Death{"C_Sign", CKR_DEVICE_REMOVED},
-                    Death{"C_Sign", CKR_USER_NOT_LOGGED_IN}));
+INSTANTIATE_TEST_SUITE_P(Signing, ASessionThatDied,
+                         testing::Values(Death{"C_SignInit", "CKR_SESSION_HANDLE_INVALID", CKR_SESSION_HANDLE_INVALID},
+                                         Death{"C_SignInit", "CKR_SESSION_CLOSED", CKR_SESSION_CLOSED},
+                                         Death{"C_SignInit", "CKR_DEVICE_REMOVED", CKR_DEVICE_REMOVED},
+                                         Death{"C_SignInit", "CKR_TOKEN_NOT_PRESENT", CKR_TOKEN_NOT_PRESENT},
+                                         Death{"C_SignInit", "CKR_USER_NOT_LOGGED_IN", CKR_USER_NOT_LOGGED_IN},
+                                         Death{"C_SignInit", "CKR_KEY_HANDLE_INVALID", CKR_KEY_HANDLE_INVALID},
+                                         Death{"C_SignInit", "CKR_OPERATION_ACTIVE", CKR_OPERATION_ACTIVE},
+                                         Death{"C_SignInit", "CKR_CRYPTOKI_NOT_INITIALIZED",
+                                               CKR_CRYPTOKI_NOT_INITIALIZED},
+                                         Death{"C_Sign", "CKR_SESSION_HANDLE_INVALID", CKR_SESSION_HANDLE_INVALID},
+                                         Death{"C_Sign", "CKR_DEVICE_REMOVED", CKR_DEVICE_REMOVED},
+                                         Death{"C_Sign", "CKR_USER_NOT_LOGGED_IN", CKR_USER_NOT_LOGGED_IN}));
 
 TEST_F(AnHsm, SignsAgainAfterItClosedEverySession) {
   for (int turn = 0; turn < 3; ++turn) {
