@@ -81,6 +81,11 @@ void Pkcs11Tap::fail(std::string_view function, unsigned long rv, unsigned times
   throw std::runtime_error("too many failures at once");
 }
 
+bool Pkcs11Tap::has_failed() const {
+  return std::ranges::all_of(control_->failures,
+                             [](const auto& failure) { return failure.function == TapControl::no_function; });
+}
+
 void Pkcs11Tap::hide_mechanisms(std::initializer_list<unsigned long> mechanisms) {
   if (mechanisms.size() > TapControl::most_hidden) throw std::runtime_error("too many mechanisms to hide");
   std::ranges::transform(mechanisms, control_->hidden_mechanisms.begin(), [](unsigned long it) { return it + 1; });

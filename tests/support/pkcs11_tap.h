@@ -40,9 +40,15 @@ class Pkcs11Tap {
   /// Sessions that were opened through the tap and not closed, by whomever.
   [[nodiscard]] std::int64_t open_sessions() const { return control_->open_sessions; }
 
+  /// Calls for the token from a process that had not called C_Initialize: from the child of a fork, say.
+  [[nodiscard]] std::size_t calls_before_initialize() const { return control_->early_calls; }
+
   /// Lets the next `times` calls of a function fail ("" is any function), after `after` of them that pass.
   void fail(std::string_view function, unsigned long rv, unsigned times = 1, unsigned after = 0);
   void fail_always(std::string_view function, unsigned long rv) { fail(function, rv, ~0U); }
+
+  /// Whether every fail() has come to its end.
+  [[nodiscard]] bool has_failed() const;
 
   /// The token is taken out of its slot, or is back.
   void set_gone(bool gone) { control_->gone = gone; }

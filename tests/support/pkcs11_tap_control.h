@@ -116,8 +116,9 @@ struct TapControl {
   std::array<std::atomic<std::uint32_t>, pkcs11_functions.size()> calls{};
   std::array<Failure, most_failures> failures{};
   std::atomic<std::int64_t> open_sessions = 0;
-  std::atomic<bool> gone = false;            ///< the token is not in its slot
-  std::atomic<bool> close_sessions = false;  ///< once, before the next call
+  std::atomic<std::uint32_t> early_calls = 0;  ///< from a process that did not call C_Initialize before
+  std::atomic<bool> gone = false;              ///< the token is not in its slot
+  std::atomic<bool> close_sessions = false;    ///< once, before the next call
   std::atomic<std::uint32_t> misbehaviour = 0;
   std::atomic<std::uint64_t> token_flags = 0;                               ///< that C_GetTokenInfo adds
   std::array<std::atomic<std::uint64_t>, most_hidden> hidden_mechanisms{};  ///< CKM + 1; 0: none

@@ -33,6 +33,7 @@ struct Module {
   Functions* real = nullptr;
   std::mutex mutex;
   std::map<CK_SESSION_HANDLE, CK_SLOT_ID> sessions;
+  pid_t initialized_in = 0;
 };
 
 Module& tap() {
@@ -93,6 +94,7 @@ std::optional<CK_RV> arrived(std::size_t function) {
   const std::scoped_lock lock(tap().mutex);
   TapControl& control = *tap().control;
   if (control.gone || control.close_sessions.exchange(false)) end_sessions();
+  if (needs_token(pkcs11_functions.at(function)) && tap().initialized_in != ::getpid()) ++control.early_calls;
   if (is_watched()) {
     ++control.calls.at(function);
     if (const auto rv = injected(static_cast<std::int32_t>(function))) return rv;
@@ -112,6 +114,7 @@ CK_RV forward(Is<Member> /*function*/, A... arguments) {
 CK_RV forward(Is<&Functions::C_Initialize> /*function*/, void* arguments) {
   if (does(Misbehaviour::crash_in_initialize)) std::raise(SIGSEGV);
   while (does(Misbehaviour::hang_in_initialize)) ::usleep(10'000);
+  tap().initialized_in = ::getpid();
   return tap().real->C_Initialize(arguments);
 }
 

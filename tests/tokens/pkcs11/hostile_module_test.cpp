@@ -100,6 +100,12 @@ TEST_F(AHostileModule, WithSignaturesOfAWrongLengthGetsAnError) {
   EXPECT_TRUE(key_->sign(a_digest(Digest::sha256), {}));
 }
 
+TEST_F(AHostileModule, ThatFindsMoreThanItWasAskedForGetsAnError) {
+  device_.tap().misbehave(Misbehaviour::many_objects);
+  const auto keys = device_.make_token()->list_keys();
+  EXPECT_EQ(code_of(keys), Errc::token_failed) << told(keys);
+}
+
 TEST_F(AHostileModule, WithNamesThatAreEscapeSequencesIsShownWithoutThem) {
   device_.tap().misbehave(Misbehaviour::unprintable_names);
   const auto printable = Each(testing::Truly([](unsigned char c) { return c >= ' ' && c != 0x7f; }));

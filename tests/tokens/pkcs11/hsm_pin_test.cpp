@@ -153,13 +153,17 @@ TEST_F(APin, ThatMayNotBeWrongOnceMoreIsToldOf) {
   EXPECT_EQ(logins(), 0U) << "inspect() tries no PIN";
 }
 
-TEST_F(APin, ThatIsOnItsFinalTryAndWrongSaysSo) {
-  write(wrong_pin);
+TEST_F(APin, WhoseNextFailureWouldLockTheTokenIsLeftToTheOperator) {
   device_.tap().set_token_flags(CKF_USER_PIN_FINAL_TRY);
-  const auto key = try_to_make_a_key();
-  ASSERT_FALSE(key);
-  EXPECT_LE(logins(), 1U);
-  EXPECT_THAT(key.error().sentence() + key.error().hint, HasSubstr("lock"));
+  Pkcs11Token token(device_.spec());
+  const auto key = token.create_key({});
+  ASSERT_EQ(code_of(key), Errc::token_locked_out) << told(key);
+  EXPECT_EQ(key.error().retry, Retry::after_operator);
+  EXPECT_THAT(key.error().sentence(), HasSubstr("locks the token"));
+  EXPECT_EQ(logins(), 0U);
+  device_.tap().set_token_flags(0);  // the operator logged in
+  const auto again = token.create_key({});
+  EXPECT_TRUE(again) << told(again);
 }
 
 TEST_F(APin, IsTriedAgainAfterAFailureThatWasNotThePins) {
