@@ -134,8 +134,7 @@ Result<StorageRoot> Connection::make(TPM2_HANDLE parent) {
   return made;
 }
 
-/// The session for what the owner has to authorize, if anything of it is secret: that is before there is a storage root
-/// key to salt one with.
+// It is asked for before there is a storage root key to salt a session with.
 Result<Session*> Connection::owner_session() {
   if (!spec_.owner_auth && !spec_.storage_root_auth) return nullptr;
   if (auto set = use_auth_value(*context_, ESYS_TR_RH_OWNER, spec_.owner_auth); !set) return fail(set.error());

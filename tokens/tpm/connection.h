@@ -35,6 +35,13 @@ class Connection {
   /// The session that authorizes and encrypts; salted, and kept.
   Result<Session*> session();
 
+  /// The session for what the owner has to authorize; none if nothing of that is secret.
+  Result<Session*> owner_session();
+
+  /// Whether a call failed because our session is no longer there, or its handle leads to somebody else's: the same
+  /// operation is then worth doing again.
+  bool forget_lost_session(const Call& call);
+
   /// TPM2_Create beneath the storage root key. Nothing stays in the TPM but that.
   Result<KeyBlob> create(KeyAlgorithm algorithm, const KeyAuthorization& authorization);
 
@@ -88,7 +95,6 @@ class Connection {
   Result<ESYS_TR> storage_root(TPM2_HANDLE parent);
   Result<StorageRoot> open_or_make(TPM2_HANDLE parent);
   Result<StorageRoot> make(TPM2_HANDLE parent);
-  Result<Session*> owner_session();
   Result<ESYS_TR> load(const KeyBlob& key);
   Result<TPMT_SIGNATURE> sign_loaded(const KeyBlob& key, ESYS_TR object, const SignRequest& request);
   Result<TPMT_SIGNATURE> sign_with_pcrs(const KeyBlob& key, ESYS_TR object, const SignRequest& request);
@@ -100,8 +106,6 @@ class Connection {
   /// Whether a call failed because the object that it used is not (or no longer) the one that we think.
   bool is_stale(const Call& call, ESYS_TR object);
   bool is_replaced(ESYS_TR object);
-  /// Whether it failed because our session is no longer there, or its handle leads to somebody else's.
-  bool forget_lost_session(const Call& call);
   void forget_storage_root(TPM2_HANDLE parent);
   void forget_loaded();
   Error parent_failed(const Call& call, TPM2_HANDLE parent);

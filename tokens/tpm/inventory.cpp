@@ -28,7 +28,8 @@ Result<PublicKey> signing_key_at(Context& context, TPM2_HANDLE handle) {
 
 }  // namespace
 
-Result<std::vector<KeyListing>> list_persistent_keys(Context& context) {
+Result<std::vector<KeyListing>> list_persistent_keys(Connection& connection) {
+  Context& context = connection.context();
   const auto handles = context.handles_from(TPM2_PERSISTENT_FIRST);
   if (!handles) return fail(handles.error());
   std::vector<KeyListing> keys;
@@ -42,13 +43,14 @@ Result<std::vector<KeyListing>> list_persistent_keys(Context& context) {
   return keys;
 }
 
-Result<std::vector<CertificateListing>> list_identity_certificates(Context& context) {
+Result<std::vector<CertificateListing>> list_identity_certificates(Connection& connection) {
+  Context& context = connection.context();
   const auto defined = context.handles_from(identity_indices);
   if (!defined) return fail(defined.error());
   std::vector<CertificateListing> certificates;
   for (const TPM2_HANDLE index : certificate_indices) {
     if (!std::ranges::binary_search(*defined, index)) continue;
-    auto content = read_nv(context, index);
+    auto content = read_nv(connection, index);
     if (!content && context.lost()) return fail(std::move(content.error()));
     certificates.push_back({.location = index_location(index), .content = std::move(content)});
   }

@@ -15,15 +15,36 @@ constexpr UINT16 usual_chunk = 1024;
 constexpr UINT16 next_usual_chunk = 768;
 constexpr UINT16 smallest_chunk = 32;
 
-/// Who may read the index with an empty auth value. A certificate is no secret, and so is the authorization to read it:
-/// a password authorization does, without a session.
-Result<ESYS_TR> reader_of(const TPMS_NV_PUBLIC& area, ESYS_TR index) {
-  if ((area.attributes & TPMA_NV_AUTHREAD) != 0) return index;
-  if ((area.attributes & TPMA_NV_OWNERREAD) != 0) return ESYS_TR_RH_OWNER;
+/// Who is asked for an index, and how. A certificate is no secret, and an empty auth value is none: a password
+/// authorization does for that, without a session.
+struct Reader {
+  ESYS_TR tr;
+  Session* session = nullptr;
+
+  [[nodiscard]] ESYS_TR authorization() const {
+    return session != nullptr ? session->for_command(Encrypt::nothing) : ESYS_TR_PASSWORD;
+  }
+};
+
+Result<Reader> reader_of(Connection& connection, const TPMS_NV_PUBLIC& area, ESYS_TR index) {
+  if ((area.attributes & TPMA_NV_AUTHREAD) != 0) return Reader{.tr = index};
+  if ((area.attributes & TPMA_NV_OWNERREAD) != 0) {
+    const auto guard = connection.owner_session();
+    if (!guard) return fail(guard.error());
+    return Reader{.tr = ESYS_TR_RH_OWNER, .session = *guard};
+  }
   return fail({.code = Errc::token_unsupported,
                .retry = Retry::after_operator,
                .what = "the NV index can be read with a policy or the platform's authorization only",
                .hint = "use a certificate file instead"});
+}
+
+Error read_failed(Connection& connection, const Call& call, const Reader& reader) {
+  Error error = to_error(call);
+  if (connection.forget_lost_session(call) || reader.tr != ESYS_TR_RH_OWNER || !is_auth_failure(call.rc)) return error;
+  error.what = "the owner may read the NV index, and has another auth value";
+  error.hint = "name it in owner_auth of [tpm] in devid.toml, or use a certificate file instead";
+  return error;
 }
 
 bool is_chunk_too_large(TSS2_RC rc) {
@@ -31,22 +52,23 @@ bool is_chunk_too_large(TSS2_RC rc) {
   return (code == TPM2_RC_VALUE && !is_missing_object(rc)) || code == TPM2_RC_SIZE || code == TPM2_RC_NV_RANGE;
 }
 
-Result<Bytes> read_chunks(Context& context, ESYS_TR reader, ESYS_TR index, std::size_t size) {
+Result<Bytes> read_chunks(Connection& connection, const Reader& reader, ESYS_TR index, std::size_t size) {
   Bytes content;
   UINT16 chunk = usual_chunk;
   while (content.size() < size) {
     const auto offset = static_cast<UINT16>(content.size());
     const auto wanted = static_cast<UINT16>(std::min<std::size_t>(chunk, size - content.size()));
     TPM2B_MAX_NV_BUFFER* raw = nullptr;
-    const Call read = context.call("Esys_NV_Read", [&](ESYS_CONTEXT* esys) {
-      return Esys_NV_Read(esys, reader, index, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, wanted, offset, &raw);
+    const Call read = connection.context().call("Esys_NV_Read", [&](ESYS_CONTEXT* esys) {
+      return Esys_NV_Read(esys, reader.tr, index, reader.authorization(), ESYS_TR_NONE, ESYS_TR_NONE, wanted, offset,
+                          &raw);
     });
     const Esys<TPM2B_MAX_NV_BUFFER> data(raw);
     if (is_chunk_too_large(read.rc) && wanted > smallest_chunk) {
       chunk = wanted > next_usual_chunk ? next_usual_chunk : static_cast<UINT16>(wanted / 2);
       continue;
     }
-    if (!read.ok()) return fail(to_error(read));
+    if (!read.ok()) return fail(read_failed(connection, read, reader));
     if (data->size == 0 || data->size > wanted) {
       return fail(
           {.code = Errc::token_failed, .retry = Retry::later, .what = "the TPM returned another length of data"});
@@ -59,7 +81,8 @@ Result<Bytes> read_chunks(Context& context, ESYS_TR reader, ESYS_TR index, std::
 
 }  // namespace
 
-Result<Bytes> read_nv(Context& context, TPM2_HANDLE index) {
+Result<Bytes> read_nv(Connection& connection, TPM2_HANDLE index) {
+  Context& context = connection.context();
   const auto tr = open_handle(context, index);
   if (!tr) {
     Error error = tr.error();
@@ -72,7 +95,7 @@ Result<Bytes> read_nv(Context& context, TPM2_HANDLE index) {
   const PersistentObject opened(context, *tr);
   const auto area = nv_public_of(context, opened.tr());
   if (!area) return fail(area.error());
-  const auto reader = reader_of(area->nvPublic, opened.tr());
+  const auto reader = reader_of(connection, area->nvPublic, opened.tr());
   if (!reader) return fail(reader.error());
   if ((area->nvPublic.attributes & TPMA_NV_WRITTEN) == 0) {
     return fail(to_error({.name = "Esys_NV_ReadPublic", .rc = TPM2_RC_NV_UNINITIALIZED}));
@@ -83,7 +106,7 @@ Result<Bytes> read_nv(Context& context, TPM2_HANDLE index) {
                  .retry = Retry::after_operator,
                  .what = "the NV index holds " + std::to_string(size) + " bytes, more than any certificate needs"});
   }
-  return read_chunks(context, *reader, opened.tr(), size);
+  return read_chunks(connection, *reader, opened.tr(), size);
 }
 
 }  // namespace devid::tpm

@@ -4,12 +4,12 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
-#include "tokens/tpm/context.h"
+#include "tokens/tpm/connection.h"
 
 namespace devid::tpm {
 
 /// Everything that an NV index holds, at most 16 KiB. Errors: idevid_missing if there is no such index or nothing was
-/// written to it; token_unsupported if it cannot be read with an empty auth value.
-Result<Bytes> read_nv(Context& context, TPM2_HANDLE index);
+/// written to it; token_unsupported if neither an empty auth value nor the owner may read it.
+Result<Bytes> read_nv(Connection& connection, TPM2_HANDLE index);
 
 }  // namespace devid::tpm

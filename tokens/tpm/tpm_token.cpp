@@ -75,8 +75,7 @@ Result<std::unique_ptr<PrivateKey>> TpmToken::derive_key(std::string_view locati
 Result<Bytes> TpmToken::read_certificate(std::string_view location) {
   const auto index = tpm::parse_nv_index(location);
   if (!index) return fail(index.error());
-  auto content =
-      state_->tpm.run([&](tpm::Connection& connection) { return tpm::read_nv(connection.context(), *index); });
+  auto content = state_->tpm.run([&](tpm::Connection& connection) { return tpm::read_nv(connection, *index); });
   if (!content) {
     return fail(while_doing("read the certificate at " + std::string(location), std::move(content.error())));
   }
@@ -92,15 +91,13 @@ Result<> TpmToken::destroy_key(std::string_view pem) {
 }
 
 Result<std::vector<KeyListing>> TpmToken::list_keys() {
-  auto keys =
-      state_->tpm.run([](tpm::Connection& connection) { return tpm::list_persistent_keys(connection.context()); });
+  auto keys = state_->tpm.run(tpm::list_persistent_keys);
   if (!keys) return fail(while_doing("list the keys in the TPM", std::move(keys.error())));
   return keys;
 }
 
 Result<std::vector<CertificateListing>> TpmToken::list_certificates() {
-  auto certificates = state_->tpm.run(
-      [](tpm::Connection& connection) { return tpm::list_identity_certificates(connection.context()); });
+  auto certificates = state_->tpm.run(tpm::list_identity_certificates);
   if (!certificates) return fail(while_doing("list the certificates in the TPM", std::move(certificates.error())));
   return certificates;
 }

@@ -145,6 +145,25 @@ TEST_F(ADerivedIdevid, SharesTheOnePlaceForALoadedKey) {
   EXPECT_EQ(device_.transient(), 0U);
 }
 
+TEST_F(ADerivedIdevid, TakesTheSecondSlotBesideAStorageRootKeyThatIsNotPersistent) {
+  TpmSpec spec = device_.spec();
+  spec.storage_root = std::nullopt;
+  token_ = std::make_unique<TpmToken>(spec);
+  {
+    const auto identity = idevid();
+    ASSERT_TRUE(identity);
+    expect_signs_as_it_likes(*identity);
+    const auto key = token_->create_key({});
+    ASSERT_TRUE(key) << key.error().sentence();
+    expect_signs_as_it_likes(**key);
+    expect_signs_as_it_likes(*identity);
+  }
+  const auto seen = device_.tap().seen();
+  EXPECT_LE(seen.most_before_create_or_load, 1U);
+  EXPECT_LE(seen.most_transient, 2U);
+  EXPECT_EQ(device_.transient(), 0U);
+}
+
 TEST_F(ADerivedIdevid, IsKnownToBeTheSameKeyWhenItIsOpenTwice) {
   auto one = idevid();
   const auto other = idevid();
@@ -171,7 +190,6 @@ TEST_F(ADerivedIdevid, SignsNoMoreWhenTheEndorsementSeedIsAnother) {
   const auto signature = sign_as_it_likes(*identity);
   EXPECT_THAT(signature, fails_with(Errc::token_wrong_key));
   EXPECT_THAT(signature.error().what, HasSubstr("another key"));
-  EXPECT_EQ(device_.transient(), 1U) << "the storage root key is persistent, the derived one is the last loaded";
 }
 
 TEST_F(ADerivedIdevid, NeedsThePasswordOfTheEndorsementHierarchyIfThereIsOne) {
@@ -278,6 +296,17 @@ TEST_F(APolicyOnlyIdevid, SignsAgainAfterSomebodyFlushedTheSessions) {
   expect_signs_as_it_likes(**key);
   device_.tpm2("tpm2_flushcontext -l -s");
   expect_signs_as_it_likes(**key);
+}
+
+TEST_F(APolicyOnlyIdevid, CostsThreeCommandsMoreForEachSignature) {
+  TpmToken token(device_.spec());
+  const auto key = token.open_key_at(device_.factory().key_location);
+  ASSERT_TRUE(key) << key.error().sentence();
+  expect_signs_as_it_likes(**key);
+  device_.tap().reset();
+  expect_signs_as_it_likes(**key);
+  const auto seen = device_.tap().seen();
+  EXPECT_EQ(seen.commands.size() - seen.retried, 4U) << seen.summary();  // session, secret, or, sign
 }
 
 TEST_F(APolicyOnlyIdevid, LeavesNoSessionBehindWhenTheTpmRefuses) {

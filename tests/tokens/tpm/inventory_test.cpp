@@ -5,6 +5,7 @@
 #include <fstream>
 #include <iostream>
 
+#include "base/secret_source.h"
 #include "tests/support/command.h"
 #include "tests/tokens/tpm/device_tpm.h"
 
@@ -81,6 +82,41 @@ TEST_F(TheInventory, SaysWhyACertificateCannotBeRead) {
 
   tap_.answer(TpmCommand::nv_read, 0x101);
   EXPECT_THAT(certificates()[0].content, fails_with(Errc::token_failed));
+}
+
+TEST_F(TheInventory, HasWhatOnlyTheOwnerMayRead) {
+  write("0x01c90000", Bytes(10, std::byte{5}), "ownerwrite|ownerread");
+  EXPECT_EQ(certificates()[1].content, Bytes(10, std::byte{5}));
+  EXPECT_EQ(tap_.seen().count(TpmCommand::start_auth_session), 0U);
+
+  tpm2("tpm2_changeauth -Q -c o ownersecret");
+  const auto refused = certificates();
+  ASSERT_EQ(refused.size(), 2U);
+  EXPECT_THAT(refused[1].content, fails_with(Errc::token_auth_failed));
+  EXPECT_THAT(refused[1].content.error().hint, HasSubstr("owner_auth"));
+
+  const SecretFile password{.path = directory_.path() / "owner"};
+  ASSERT_TRUE(write_new_secret(password, as_bytes("ownersecret")));
+  token_ = std::make_unique<TpmToken>(TpmSpec{.tcti = tap_.tcti(), .owner_auth = password});
+  tap_.reset();
+  EXPECT_EQ(certificates()[1].content, Bytes(10, std::byte{5}));
+  for (const auto& frame : tap_.seen().frames) {
+    EXPECT_EQ(as_text(std::as_bytes(std::span(frame))).find("ownersecret"), std::string_view::npos);
+  }
+}
+
+TEST(AFactory, MayPutTheCertificateAtTheOlderIndexWithPaddingAfterIt) {
+  const TemporaryDirectory directory;
+  const Swtpm swtpm;
+  const auto made = manufacture(swtpm, directory.path(), FactoryHabits{.index = "0x01c90000", .padding = 700});
+  TpmToken token({.tcti = swtpm.tcti()});
+  const auto found = token.list_certificates();
+  ASSERT_TRUE(found) << found.error().sentence();
+  ASSERT_EQ(found->size(), 1U);
+  EXPECT_EQ(found->front().location, "nv:0x01c90000");
+  Bytes padded = der_of(made.certificate);
+  padded.resize(padded.size() + 700, std::byte{0xff});
+  EXPECT_EQ(found->front().content, padded);
 }
 
 TEST_F(TheInventory, OfAnEmptyTpmIsEmpty) {

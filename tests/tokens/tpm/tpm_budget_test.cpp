@@ -66,6 +66,27 @@ TEST_F(ATpmBudget, CoversAnEnrollmentThatAuthenticatesBeforeItMakesTheKey) {
   EXPECT_EQ(seen.most_before_create_or_load, 0U);
 }
 
+TEST_F(ATpmBudget, CoversAnEnrollmentWithAnIdevidThatIsDerivedFromItsTemplate) {
+  {
+    const auto identity = token_->open_key_at("template:H-2/both");
+    ASSERT_TRUE(identity) << identity.error().sentence();
+    ASSERT_TRUE(token_->read_certificate(factory_.certificate_location));
+    expect_signs(**identity);  // TLS
+    auto key = created(*token_);
+    ASSERT_TRUE(key);
+    expect_signs(*key);  // CSR
+    auto stored = token_->open_key(key->pem());
+    ASSERT_TRUE(stored) << stored.error().sentence();
+    expect_signs(**stored);
+  }
+  const auto seen = report("enrollment with a derived IDevID");
+  EXPECT_EQ(seen.count(TpmCommand::create_primary), 1U);
+  EXPECT_LE(seen.commands.size() - seen.retried, 12U);
+  EXPECT_EQ(seen.most_transient, 1U);
+  EXPECT_EQ(seen.most_before_create_or_load, 0U);
+  EXPECT_EQ(tap_.transient_objects(), 0U);
+}
+
 TEST_F(ATpmBudget, CoversARenewalInFourteenCommandsWithOneKeyLoadedAtATime) {
   const std::string old_pem = created(*token_)->pem();
   token_ = new_token();
