@@ -96,6 +96,7 @@ class Connection {
   Result<StorageRoot> open_or_make(TPM2_HANDLE parent);
   Result<StorageRoot> make(TPM2_HANDLE parent);
   Result<ESYS_TR> load(const KeyBlob& key);
+  Result<const Derived*> load(const DerivedKey& key);
   Result<TPMT_SIGNATURE> sign_loaded(const KeyBlob& key, ESYS_TR object, const SignRequest& request);
   Result<TPMT_SIGNATURE> sign_with_pcrs(const KeyBlob& key, ESYS_TR object, const SignRequest& request);
   Result<Secret> auth_value_of(const KeyBlob& key) const;

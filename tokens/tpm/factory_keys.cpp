@@ -91,7 +91,13 @@ Result<Session> Connection::satisfied_policy(const EndorsementPolicy& policy) {
 }
 
 Result<TPM2B_PUBLIC> Connection::derive(const DerivedKey& key) {
-  if (has_loaded(key)) return derived_->area;
+  const auto derived = load(key);
+  if (!derived) return fail(derived.error());
+  return (*derived)->area;
+}
+
+Result<const Connection::Derived*> Connection::load(const DerivedKey& key) {
+  if (derived_ && derived_->key == key) return &*derived_;
   unload();
   const auto form = parse_public(key.form);
   if (!form) return fail(form.error());
@@ -100,11 +106,10 @@ Result<TPM2B_PUBLIC> Connection::derive(const DerivedKey& key) {
   ESYS_TR made = ESYS_TR_NONE;
   Esys<TPM2B_PUBLIC> area;
   const auto create = endorsement_.create_primary(**guard, *form, made, area);
-  if (create && create->ok()) {
-    derived_.emplace(Derived{.key = key, .area = *area, .object = TransientObject(*context_, made)});
-    return *area;
-  }
   if (!create) return fail(create.error());
+  if (create->ok()) {
+    return &derived_.emplace(Derived{.key = key, .area = *area, .object = TransientObject(*context_, made)});
+  }
   forget_lost_session(*create);
   return fail(endorsement_.error_of(*create));
 }
@@ -113,10 +118,10 @@ Result<TPMT_SIGNATURE> Connection::sign(const DerivedKey& key, const TPM2B_PUBLI
                                         const SignRequest& request) {
   const auto guard = session();  // first: a storage root key that has to be made takes the place of the derived one
   if (!guard) return fail(guard.error());
-  const auto area = derive(key);
-  if (!area) return fail(area.error());
-  if (!is_same(*area, expected)) return fail(another_seed());
-  const ESYS_TR object = derived_->object.tr();
+  const auto derived = load(key);
+  if (!derived) return fail(derived.error());
+  if (!is_same((*derived)->area, expected)) return fail(another_seed());
+  const ESYS_TR object = (*derived)->object.tr();
   Esys<TPMT_SIGNATURE> signature;
   const Call sign = send_sign(*context_, object, (*guard)->for_command(Encrypt::command), request, signature);
   if (sign.ok()) return *signature;
