@@ -5,10 +5,20 @@
 
 #include "dbus/authorization.h"
 #include "dbus/guard.h"
+#include "dbus/inventory.h"
 #include "dbus/service.h"
 #include "dbus/version.h"
 
 namespace devid {
+namespace {
+
+/// A reply that is sent later. std::function wants what it holds to be copyable.
+template <class Reply>
+std::shared_ptr<Reply> share(Reply&& reply) {
+  return std::make_shared<Reply>(std::forward<Reply>(reply));
+}
+
+}  // namespace
 
 ManagerObject::ManagerObject(sdbus::IConnection& connection, Service& service)
     : AdaptorInterfaces(connection, wire::root_path), service_(service) {
@@ -33,8 +43,7 @@ void ManagerObject::Reload(sdbus::Result<>&& result) {
   guarded([&]() -> Result<> {
     if (auto caller = authorize(getObject().getCurrentlyProcessedMessage(), "reload"); !caller)
       return fail(std::move(caller.error()));
-    // std::function wants what it holds to be copyable.
-    service_.reload([reply = std::make_shared<sdbus::Result<>>(std::move(result))](const devid::Result<>& reloaded) {
+    service_.reload([reply = share(std::move(result))](const devid::Result<>& reloaded) {
       if (reloaded) {
         reply->returnResults();
       } else {
@@ -46,14 +55,31 @@ void ManagerObject::Reload(sdbus::Result<>&& result) {
 }
 
 std::vector<wire::Dictionary> ManagerObject::ListTokens() {
-  return guarded([this]() -> devid::Result<std::vector<wire::Dictionary>> {
-    std::vector<wire::Dictionary> list;
-    for (const auto& token : service_.tokens()) {
-      list.push_back({{"name", sdbus::Variant(token.name)},
-                      {"kind", sdbus::Variant(token.kind)},
-                      {"location", sdbus::Variant(token.location)}});
-    }
-    return list;
+  return guarded(
+      [this]() -> devid::Result<std::vector<wire::Dictionary>> { return wire::to_dictionaries(service_.tokens()); });
+}
+
+void ManagerObject::InspectTokens(sdbus::Result<std::vector<wire::Dictionary>>&& result) {
+  guarded([&]() -> Result<> {
+    if (auto caller = authorize(getObject().getCurrentlyProcessedMessage(), "inspect-tokens"); !caller)
+      return fail(std::move(caller.error()));
+    service_.ask([](const Agent& agent) { return agent.inspect_tokens(); },
+                 [reply = share(std::move(result))](const std::vector<TokenInspection>& tokens) {
+                   reply->returnResults(wire::to_dictionaries(tokens));
+                 });
+    return {};
+  });
+}
+
+void ManagerObject::Diagnose(sdbus::Result<std::vector<wire::Dictionary>, std::vector<std::string>>&& result) {
+  guarded([&]() -> Result<> {
+    if (auto caller = authorize(getObject().getCurrentlyProcessedMessage(), "diagnose"); !caller)
+      return fail(std::move(caller.error()));
+    service_.ask([](const Agent& agent) { return agent.diagnose(); },
+                 [reply = share(std::move(result))](const Diagnosis& diagnosis) {
+                   reply->returnResults(wire::to_dictionaries(diagnosis.evidence), diagnosis.advice);
+                 });
+    return {};
   });
 }
 

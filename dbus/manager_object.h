@@ -28,6 +28,8 @@ class ManagerObject final
   std::vector<sdbus::ObjectPath> RunDue() override;
   void Reload(sdbus::Result<>&& result) override;
   std::vector<wire::Dictionary> ListTokens() override;
+  void InspectTokens(sdbus::Result<std::vector<wire::Dictionary>>&& result) override;
+  void Diagnose(sdbus::Result<std::vector<wire::Dictionary>, std::vector<std::string>>&& result) override;
   std::string Version() override;
   bool ClockTrusted() override;
 

@@ -44,6 +44,17 @@ class Service {
   /// Starts what identity::next_step says is due.
   Result<std::vector<sdbus::ObjectPath>> run_due();
 
+  /// Lets the worker answer `question(Agent&)` when it comes to it, and gives that to `done` on this thread.
+  template <class Question, class Done>
+  void ask(Question question, Done done) {
+    submit([this, question = std::move(question), done = std::move(done)](Agent& agent) {
+      loop_.post([this, done, answer = question(agent)] {
+        --tasks_;
+        done(answer);
+      });
+    });
+  }
+
   /// Reads the configuration again on the worker, then calls `done` on this thread.
   void reload(std::function<void(const Result<>&)> done);
 

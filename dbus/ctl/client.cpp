@@ -7,8 +7,8 @@
 namespace devid::ctl {
 namespace {
 
-/// Reload waits for a running job, which may take as long as its profile allows.
-constexpr auto reload_timeout = std::chrono::hours(4);
+/// What the worker answers waits for a running job, which may take as long as its profile allows.
+constexpr auto worker_timeout = std::chrono::hours(4);
 
 /// Runs a call; what sdbus-c++ throws becomes an Error.
 template <class Call>
@@ -135,9 +135,33 @@ Result<std::vector<wire::Dictionary>> Client::tokens() {
   });
 }
 
+Result<std::vector<wire::Dictionary>> Client::inspect_tokens() {
+  return attempt([this] {
+    std::vector<wire::Dictionary> tokens;
+    proxy(wire::root_path)
+        ->callMethod("InspectTokens")
+        .onInterface(wire::manager_interface)
+        .withTimeout(worker_timeout)
+        .storeResultsTo(tokens);
+    return tokens;
+  });
+}
+
+Result<Diagnosis> Client::diagnose() {
+  return attempt([this] {
+    Diagnosis diagnosis;
+    proxy(wire::root_path)
+        ->callMethod("Diagnose")
+        .onInterface(wire::manager_interface)
+        .withTimeout(worker_timeout)
+        .storeResultsTo(diagnosis.evidence, diagnosis.advice);
+    return diagnosis;
+  });
+}
+
 Result<> Client::reload() {
   return attempt([this] {
-    proxy(wire::root_path)->callMethod("Reload").onInterface(wire::manager_interface).withTimeout(reload_timeout);
+    proxy(wire::root_path)->callMethod("Reload").onInterface(wire::manager_interface).withTimeout(worker_timeout);
   });
 }
 
@@ -155,9 +179,15 @@ std::uint64_t number(const Properties& properties, const std::string& name) {
   return found->second.containsValueOfType<std::uint32_t>() ? found->second.get<std::uint32_t>() : 0;
 }
 
-std::pair<std::string, std::string> last_error(const Properties& properties) {
+std::vector<std::string> texts(const Properties& properties, const std::string& name) {
+  const auto found = properties.find(name);
+  if (found == properties.end() || !found->second.containsValueOfType<std::vector<std::string>>()) return {};
+  return found->second.get<std::vector<std::string>>();
+}
+
+std::pair<std::string, std::string> error_of(const Properties& properties, const std::string& name) {
   using Pair = sdbus::Struct<std::string, std::string>;
-  const auto found = properties.find("LastError");
+  const auto found = properties.find(name);
   if (found == properties.end() || !found->second.containsValueOfType<Pair>()) return {};
   const auto pair = found->second.get<Pair>();
   return {pair.get<0>(), pair.get<1>()};

@@ -15,6 +15,12 @@ namespace devid::ctl {
 /// The properties of one identity, by their D-Bus names.
 using Properties = std::map<std::string, sdbus::Variant>;
 
+/// What Diagnose answers.
+struct Diagnosis {
+  std::vector<wire::Dictionary> evidence;
+  std::vector<std::string> advice;
+};
+
 /// The connection of devidctl to devidd. Every call is synchronous and starts devidd where it does not run.
 class Client {
  public:
@@ -34,6 +40,9 @@ class Client {
   Result<sdbus::ObjectPath> start(const std::string& name, const std::string& method, const wire::Dictionary& options);
   Result<std::vector<sdbus::ObjectPath>> run_due();
   Result<std::vector<wire::Dictionary>> tokens();
+  /// Asks the hardware, when a running job has ended. Error: not_authorized.
+  Result<std::vector<wire::Dictionary>> inspect_tokens();
+  Result<Diagnosis> diagnose();
   Result<> reload();
 
  private:
@@ -47,7 +56,9 @@ class Client {
 std::string text(const Properties& properties, const std::string& name);
 /// A property of type t or u as number; 0 if it is not there.
 std::uint64_t number(const Properties& properties, const std::string& name);
-/// LastError as code and text.
-std::pair<std::string, std::string> last_error(const Properties& properties);
+/// A property of type as; empty if it is not there.
+std::vector<std::string> texts(const Properties& properties, const std::string& name);
+/// A property of type (ss) as code and text, such as LastError; both empty if it is not there.
+std::pair<std::string, std::string> error_of(const Properties& properties, const std::string& name);
 
 }  // namespace devid::ctl

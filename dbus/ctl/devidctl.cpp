@@ -61,8 +61,11 @@ void describe(CLI::App& app, Command& command) {
   add_json(add_verb(app, command, "run-due", "Do what is due for all identities: what the timer calls",
                     [&](Client& client) { return run_due(client, command.format()); }),
            command);
-  add_json(add_verb(app, command, "tokens", "List the places where keys are kept",
+  add_json(add_verb(app, command, "tokens", "Show the places where keys are kept, and what they can do",
                     [&](Client& client) { return tokens(client, command.format()); }),
+           command);
+  add_json(add_verb(app, command, "doctor", "Show where the IDevID was looked for, and what was found",
+                    [&](Client& client) { return doctor(client, command.format()); }),
            command);
   add_verb(app, command, "reload", "Read the configuration again", [](Client& client) { return reload(client); });
 }

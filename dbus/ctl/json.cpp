@@ -15,6 +15,7 @@ Json value_of(const sdbus::Variant& value) {
   if (value.containsValueOfType<std::uint32_t>()) return value.get<std::uint32_t>();
   if (value.containsValueOfType<bool>()) return value.get<bool>();
   if (value.containsValueOfType<sdbus::ObjectPath>()) return std::string(value.get<sdbus::ObjectPath>());
+  if (value.containsValueOfType<std::vector<std::string>>()) return value.get<std::vector<std::string>>();
   if (value.containsValueOfType<Pair>()) {
     const auto pair = value.get<Pair>();
     if (pair.get<0>().empty()) return nullptr;

@@ -16,7 +16,7 @@ bool is_healthy(const Properties& identity) {
 void print_remarks(const Properties& identity) {
   if (is_healthy(identity)) return;
   std::cout << "\n" << text(identity, "Name") << ": " << text(identity, "Reason") << "\n";
-  if (const auto error = last_error(identity); !error.first.empty())
+  if (const auto error = error_of(identity, "LastError"); !error.first.empty())
     std::cout << "  last error: " << error.second << " [" << error.first << "]\n";
 }
 

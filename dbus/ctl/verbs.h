@@ -24,7 +24,10 @@ Exit show(Client& client, const std::string& name, Format format);
 Exit enroll(Client& client, const JobRequest& request, Format format);
 Exit renew(Client& client, const JobRequest& request, Format format);
 Exit run_due(Client& client, Format format);
+/// The tokens and what they can do. Exit: failed if one cannot be asked.
 Exit tokens(Client& client, Format format);
+/// Where the IDevID was looked for, and what was found. Exit: failed if there is none.
+Exit doctor(Client& client, Format format);
 Exit reload(Client& client);
 
 }  // namespace devid::ctl
