@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <exception>
+#include <filesystem>
 #include <iostream>
 #include <memory>
 
@@ -12,6 +13,7 @@
 #include "dbus/residence.h"
 #include "dbus/service.h"
 #include "dbus/version.h"
+#include "tokens/pkcs11/pkcs11_token.h"
 #include "tokens/tpm/tpm_token.h"
 
 namespace devid {
@@ -22,10 +24,34 @@ struct Options {
   unsigned idle_timeout = 60;  ///< seconds
 };
 
-Tokens make_tokens(const Configuration& configuration) {
-  Tokens tokens;
-  tokens.emplace("tpm", std::make_unique<TpmToken>(TpmSpec{.tcti = configuration.tpm.tcti}));
-  return tokens;
+/// What is installed, and built, beside devidd.
+std::filesystem::path beside_devidd(const char* program) {
+  std::error_code error;
+  return std::filesystem::read_symlink("/proc/self/exe", error).parent_path() / program;
+}
+
+TokenFactory token_factory(const Paths& paths) {
+  return [probe = beside_devidd("devid-pkcs11-probe"),
+          state = paths.state / ".tokens"](const Configuration& configuration) {
+    const TpmConfiguration& tpm = configuration.tpm;
+    Tokens tokens;
+    tokens.emplace("tpm", std::make_unique<TpmToken>(TpmSpec{.tcti = tpm.tcti,
+                                                             .storage_root = tpm.storage_root,
+                                                             .owner_auth = tpm.owner_auth,
+                                                             .endorsement_auth = tpm.endorsement_auth,
+                                                             .storage_root_auth = tpm.storage_root_auth,
+                                                             .key_auth = tpm.key_auth}));
+    for (const Pkcs11Configuration& hsm : configuration.pkcs11) {
+      tokens.emplace(hsm.name, std::make_unique<Pkcs11Token>(Pkcs11Spec{.name = hsm.name,
+                                                                        .uri = hsm.uri,
+                                                                        .module = hsm.module,
+                                                                        .pin = hsm.pin,
+                                                                        .store_certificates = hsm.store_certificates,
+                                                                        .probe = probe,
+                                                                        .state_directory = state}));
+    }
+    return tokens;
+  };
 }
 
 /// Serves until a signal comes or nobody needs it. Before it leaves for idleness it gives the name back first, and then
@@ -66,7 +92,7 @@ int run(const Options& options) {
   // The name first: it is the lock that keeps a second devidd from the same state. Calls wait in the socket until
   // run().
   const auto connection = sdbus::createSystemBusConnection(wire::bus_name);
-  auto agent = Agent::load(options.paths, make_tokens, clock);
+  auto agent = Agent::load(options.paths, token_factory(options.paths), clock);
   if (!agent) return fail_to_start(agent.error());
   for (const auto& error : (*agent)->configuration_errors()) log_configuration_error(error);
 
