@@ -23,13 +23,19 @@ std::string content_of(const fs::path& file) {
 }  // namespace
 
 Device::Device(DeviceSpec spec)
-    : spec_(spec), tap_(swtpm_), factory_(manufacture(swtpm_, directory_.path() / "factory")) {
+    : spec_(std::move(spec)), tap_(swtpm_), manufacturers_(directory_.path() / "manufacturers.pem") {
+  pki_.make_ca("hsm manufacturer");
+  std::string manufacturers = content_of(pki_.ca("hsm manufacturer").certificate);
+  if (spec_.has_idevid)
+    manufacturers += content_of(manufacture(swtpm_, directory_.path() / "factory", spec_.factory).manufacturer_ca);
+  std::ofstream(manufacturers_) << manufacturers;
   pki_.make_ca("operator root");
   pki_.make_ca("operator issuing", "operator root");
   fs::create_directories(configuration() / "identities.d");
   fs::create_directories(state());
   start_server();
-  write_configuration("devid.toml", "[tpm]\ntcti = \"" + (spec_.use_tap ? tap_.tcti() : swtpm_.tcti()) + "\"\n");
+  write_configuration(
+      "devid.toml", "[tpm]\ntcti = \"" + (spec_.use_tap ? tap_.tcti() : swtpm_.tcti()) + "\"\n" + spec_.configuration);
   write_profile("gateway");
   bus_ = std::make_unique<PrivateBus>(std::vector<std::string>{
       devidd, "--configuration-directory", configuration(), "--vendor-directory", directory_.path() / "usr",
@@ -51,7 +57,7 @@ void Device::start_server() {
   server_ = std::make_unique<EstServer>(
       EstServerSpec{.certificate = server.full_chain,
                     .key = server.key,
-                    .manufacturer_ca = factory_.manufacturer_ca,
+                    .manufacturer_ca = manufacturers_,
                     .issuer = {.certificate = ca.certificate, .key = ca.key, .not_after = spec_.lifetime},
                     .issuer_chain = pki_.ca("operator root").certificate,
                     .port = server_port_,
@@ -65,10 +71,10 @@ void Device::write_configuration(const std::string& file, const std::string& con
   if (!stream.flush()) throw std::runtime_error("cannot write " + file);
 }
 
-void Device::write_profile(const std::string& name, const std::string& more) const {
+void Device::write_profile(const std::string& name, const std::string& more, const std::string& top) const {
   write_configuration("identities.d/" + name + ".toml",
-                      "[server]\nurl = \"https://127.0.0.1:" + std::to_string(server_port_) + "\"\ntrust_anchors = \"" +
-                          operator_root().string() + "\"\n" + more);
+                      top + "[server]\nurl = \"https://127.0.0.1:" + std::to_string(server_port_) +
+                          "\"\ntrust_anchors = \"" + operator_root().string() + "\"\n" + more);
 }
 
 Outcome Device::ctl(std::vector<std::string> arguments) const {

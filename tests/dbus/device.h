@@ -23,6 +23,9 @@ struct DeviceSpec {
   TlsVersion tls = TlsVersion::any;
   unsigned idle_timeout = 600;  ///< of devidd, seconds
   bool use_tap = true;          ///< the TPM is reached through the tap
+  FactoryHabits factory;        ///< how its TPM was given the IDevID
+  bool has_idevid = true;       ///< in its TPM
+  std::string configuration;    ///< more of devid.toml
 };
 
 /// A device as it stands in the field, with everything real: an IDevID in a simulated TPM, the operator's EST server, a
@@ -42,8 +45,8 @@ class Device {
   /// One identity as `devidctl status --json` shows it. Throws std::runtime_error if it is not there.
   [[nodiscard]] nlohmann::json status(const std::string& name = "gateway") const;
 
-  /// Writes identities.d/NAME.toml. `more` follows the usual tables.
-  void write_profile(const std::string& name, const std::string& more = {}) const;
+  /// Writes identities.d/NAME.toml. `more` follows the usual tables, `top` goes before them.
+  void write_profile(const std::string& name, const std::string& more = {}, const std::string& top = {}) const;
   void write_configuration(const std::string& file, const std::string& content) const;
 
   [[nodiscard]] std::filesystem::path configuration() const { return directory_.path() / "etc"; }
@@ -57,6 +60,7 @@ class Device {
   [[nodiscard]] TpmTap& tap() { return tap_; }
   [[nodiscard]] EstServer& server() { return *server_; }
   [[nodiscard]] const PrivateBus& bus() const { return *bus_; }
+  /// The EST server trusts the IDevIDs of the TPM's manufacturer, and those of the CA "hsm manufacturer" here.
   [[nodiscard]] TestPki& pki() { return pki_; }
 
   /// Ends the EST server, or starts it again at the same port.
@@ -69,7 +73,7 @@ class Device {
   TestPki pki_;
   Swtpm swtpm_;
   TpmTap tap_;
-  ManufacturedTpm factory_;
+  std::filesystem::path manufacturers_;
   std::uint16_t server_port_ = 0;
   std::unique_ptr<EstServer> server_;
   std::unique_ptr<PrivateBus> bus_;

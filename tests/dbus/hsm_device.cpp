@@ -1,0 +1,71 @@
+#include "tests/dbus/hsm_device.h"
+
+#include <fstream>
+#include <iterator>
+#include <regex>
+
+namespace devid::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string content_of(const fs::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+/// The CKA_ID, in hex, of the PKCS#11 URI in a token-key.pem. Empty if there is none.
+std::string key_id(const fs::path& token_key) {
+  static const std::regex form("id=((%[0-9A-Fa-f]{2}|[^;%?])+)");
+  const std::string der = pem_to_der(content_of(token_key));
+  std::smatch found;
+  if (!std::regex_search(der, found, form)) return {};
+  const std::string encoded = found[1];
+  std::string hex;
+  constexpr std::string_view digits = "0123456789abcdef";
+  for (std::size_t i = 0; i < encoded.size(); ++i) {
+    if (encoded[i] == '%') {
+      hex += encoded.substr(i + 1, 2);
+      i += 2;
+    } else {
+      const auto octet = static_cast<unsigned char>(encoded[i]);
+      hex += digits[octet >> 4U];
+      hex += digits[octet & 0xfU];
+    }
+  }
+  return hex;
+}
+
+}  // namespace
+
+HsmDevice::HsmDevice(Idevid idevid, const fs::path& module)
+    : device_({.has_idevid = idevid == Idevid::in_tpm,
+               .configuration = "[pkcs11.hsm]\nuri = \"" + hsm_.token().uri() + "\"\nmodule = \"" + module.string() +
+                                "\"\npin = \"" + hsm_.token().pin_file.string() + "\"\n"}) {
+  if (idevid == Idevid::in_hsm) hsm_.manufacture(device_.pki(), "hsm manufacturer");
+}
+
+std::string HsmDevice::flaw_of_key(const fs::path& current) const {
+  const std::string id = key_id(current / "token-key.pem");
+  if (id.empty()) return "token-key.pem names no key of an HSM";
+  const TemporaryDirectory work;
+  const std::string place = work.path();
+  std::ofstream(work.path() / "message") << "proof of possession";
+  const auto hash =
+      run({.argv = {"openssl", "dgst", "-sha256", "-binary", "-out", place + "/digest", place + "/message"}});
+  if (!hash.ok()) return "openssl dgst: " + hash.errors;
+  const auto signing =
+      run({.argv = {"pkcs11-tool", "--module", SoftHsm::module(), "--token-label", hsm_.token().label, "--login",
+                    "--pin", hsm_.token().pin, "--sign", "--mechanism", "ECDSA", "--signature-format", "openssl",
+                    "--id", id, "--input-file", place + "/digest", "--output-file", place + "/signature"},
+           .environment = {hsm_.environment()}});
+  if (!signing.ok()) return "pkcs11-tool: " + signing.output + signing.errors;
+  const auto key = run({.argv = {"openssl", "x509", "-in", current / "certificate.pem", "-noout", "-pubkey", "-out",
+                                 place + "/public"}});
+  if (!key.ok()) return "openssl x509: " + key.errors;
+  const auto proof = run({.argv = {"openssl", "pkeyutl", "-verify", "-pubin", "-inkey", place + "/public", "-sigfile",
+                                   place + "/signature", "-in", place + "/digest"}});
+  return proof.ok() ? "" : "the key does not match the certificate: " + proof.output + proof.errors;
+}
+
+}  // namespace devid::test

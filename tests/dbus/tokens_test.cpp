@@ -1,0 +1,134 @@
+// Where keys may be: every pair of a token for the IDevID and a token for the LDevID, with the real devidd.
+
+#include <gtest/gtest.h>
+
+#include "tests/dbus/hsm_device.h"
+
+namespace devid::test {
+namespace {
+
+using nlohmann::json;
+
+/// The rows of `devidctl doctor --json` that have a verdict.
+std::vector<json> evidence(Device& device, const std::string& verdict) {
+  const auto outcome = device.ctl({"doctor", "--json"});
+  std::vector<json> rows;
+  for (auto& row : json::parse(outcome.output)["evidence"])
+    if (row["verdict"] == verdict) rows.push_back(row);
+  return rows;
+}
+
+/// Enrolls and renews, and looks at what became of it with tools that are not ours.
+void expect_lives(Device& device, const std::function<std::string()>& flaw_of_key, const std::string& protection) {
+  const auto enrolled = device.ctl({"enroll", "gateway"});
+  ASSERT_EQ(enrolled.status, 0) << enrolled.output << enrolled.errors << device.bus().log();
+  EXPECT_EQ(flaw_of_current(device.current(), device.operator_root()), "");
+  EXPECT_EQ(flaw_of_key(), "");
+  EXPECT_EQ(device.status()["key_protection"], protection);
+  ASSERT_TRUE(device.bus().kill_owner(SIGTERM));  // the next devidd knows what is on disk
+  const auto renewed = device.ctl({"renew", "gateway"});
+  ASSERT_EQ(renewed.status, 0) << renewed.output << renewed.errors << device.bus().log();
+  EXPECT_EQ(device.status()["generation"], 2);
+  EXPECT_EQ(flaw_of_current(device.current(), device.operator_root()), "");
+  EXPECT_EQ(flaw_of_key(), "");
+  EXPECT_EQ(device.server().connections(), 2U);
+}
+
+TEST(ADevice, WithItsIdevidInAnHsmKeepsItsLdevidThereToo) {
+  HsmDevice site(HsmDevice::Idevid::in_hsm);
+  Device& device = site.device();
+  device.write_profile("gateway", {}, "token = \"hsm\"\n");
+  expect_lives(device, [&] { return site.flaw_of_key(device.current()); }, "pkcs11");
+  const auto taken = evidence(device, "taken");
+  ASSERT_EQ(taken.size(), 1U);
+  EXPECT_EQ(taken[0]["token"], "hsm");
+}
+
+TEST(ADevice, WithItsIdevidInTheTpmMayKeepItsLdevidInAnHsm) {
+  HsmDevice site(HsmDevice::Idevid::in_tpm);
+  Device& device = site.device();
+  device.write_profile("gateway", {}, "token = \"hsm\"\n");
+  expect_lives(device, [&] { return site.flaw_of_key(device.current()); }, "pkcs11");
+  const auto taken = evidence(device, "taken");
+  ASSERT_EQ(taken.size(), 1U);
+  EXPECT_EQ(taken[0]["token"], "tpm");
+  EXPECT_EQ(taken[0]["location"], "handle:0x81020000");
+}
+
+TEST(ADevice, KeepsDifferentIdentitiesInDifferentTokensAtOnce) {
+  HsmDevice site(HsmDevice::Idevid::in_hsm);
+  Device& device = site.device();
+  const std::string by_uri = site.hsm().token().uri() + "?module-path=" + SoftHsm::module().string() +
+                             "&pin-source=file:" + site.hsm().token().pin_file.string();
+  device.write_profile("gateway", {}, "token = \"hsm\"\n");
+  device.write_profile("uplink", {}, "token = \"tpm\"\n");
+  device.write_profile("meter", {}, "token = \"" + by_uri + "\"\n");
+  const auto outcome = device.ctl({"run-due"});
+  ASSERT_EQ(outcome.status, 0) << outcome.output << outcome.errors << device.bus().log();
+  EXPECT_EQ(site.flaw_of_key(device.current("gateway")), "");
+  EXPECT_EQ(site.flaw_of_key(device.current("meter")), "");
+  EXPECT_EQ(flaw_of_key(device.current("uplink"), device.swtpm().tcti()), "");
+}
+
+class ADeviceWhoseIdevidIsDerived : public testing::TestWithParam<std::string> {};
+
+TEST_P(ADeviceWhoseIdevidIsDerived, FindsItsKeyByItsTemplate) {
+  Device device({.factory = {.unique = GetParam(), .persistent = false}});
+  expect_lives(device, [&] { return flaw_of_key(device.current(), device.swtpm().tcti()); }, "tpm2");
+  EXPECT_LE(device.tap().seen().most_transient, 2U);
+  EXPECT_LE(device.tap().seen().most_before_create_or_load, 1U);
+  const auto taken = evidence(device, "taken");
+  ASSERT_EQ(taken.size(), 1U);
+  EXPECT_EQ(taken[0]["location"], "template:H-2/" + GetParam());
+}
+
+INSTANTIATE_TEST_SUITE_P(InEachEncoding, ADeviceWhoseIdevidIsDerived, testing::Values("both", "x", "split"),
+                         [](const auto& of) { return of.param; });
+
+TEST(ADeviceWithoutAnIdevid, IsToldByTheDoctorWhatToDo) {
+  Device device({.has_idevid = false});
+  const auto outcome = device.ctl({"doctor"});
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_NE(outcome.output.find("no IDevID was found"), std::string::npos) << outcome.output << outcome.errors;
+  EXPECT_NE(outcome.output.find("hint: "), std::string::npos) << outcome.output;
+  const auto enrolled = device.ctl({"enroll", "gateway"});
+  EXPECT_EQ(enrolled.status, 1);
+  EXPECT_NE(enrolled.errors.find("devidctl doctor"), std::string::npos) << enrolled.errors;
+}
+
+TEST(ADevice, TellsWhatItsTokensAreAndCanDo) {
+  HsmDevice site(HsmDevice::Idevid::in_hsm);
+  const auto outcome = site.device().ctl({"tokens", "--json"});
+  ASSERT_EQ(outcome.status, 0) << outcome.output << outcome.errors;
+  const auto tokens = json::parse(outcome.output)["tokens"];
+  ASSERT_EQ(tokens.size(), 2U);
+  for (const auto& token : tokens) {
+    EXPECT_FALSE(token["manufacturer"].get<std::string>().empty()) << token;
+    const auto algorithms = token["algorithms"].get<std::vector<std::string>>();
+    EXPECT_NE(std::ranges::find(algorithms, "ec-p256"), algorithms.end()) << token;
+  }
+  EXPECT_EQ(tokens[0]["name"], "hsm");
+  EXPECT_EQ(tokens[1]["name"], "tpm");
+  EXPECT_GT(tokens[1]["free_key_slots"].get<int>(), 0);
+  EXPECT_EQ(site.device().ctl({"tokens"}).status, 0);
+  site.device().swtpm().stop();
+  const auto without = site.device().ctl({"tokens", "--json"});
+  EXPECT_EQ(without.status, 1) << "a token that cannot be asked is not healthy";
+  EXPECT_EQ(json::parse(without.output)["tokens"][1]["error"]["code"], "TokenUnreachable");
+}
+
+TEST(ADevice, ReportsThatItsIdevidIsAnotherThanBefore) {
+  HsmDevice site(HsmDevice::Idevid::in_hsm);
+  Device& device = site.device();
+  ASSERT_EQ(device.ctl({"enroll", "gateway"}).status, 0) << device.bus().log();
+  site.hsm().delete_object(site.hsm().token(), "cert", "01");
+  site.hsm().delete_object(site.hsm().token(), "privkey", "01");
+  site.hsm().delete_object(site.hsm().token(), "pubkey", "01");
+  site.hsm().manufacture(site.hsm().token(), device.pki(), "hsm manufacturer", {.id = "02"});
+  const auto again = device.ctl({"enroll", "gateway", "--force"});
+  ASSERT_EQ(again.status, 0) << again.errors << device.bus().log();
+  EXPECT_NE(device.bus().log().find("IDevID"), std::string::npos) << device.bus().log();
+}
+
+}  // namespace
+}  // namespace devid::test
