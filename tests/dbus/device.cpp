@@ -101,9 +101,11 @@ std::string flaw_of_current(const fs::path& current, const fs::path& root) {
     return "certificate-chain.pem is not certificate.pem and chain.pem";
   if (pem_to_der(content_of(current / "trust-anchors.pem")) != pem_to_der(content_of(root)))
     return "trust-anchors.pem is not what the certificate chains to";
+  const std::string token_key = content_of(current / "token-key.pem");
+  if (token_key.find("BEGIN TSS2 PRIVATE KEY") == std::string::npos) return {};  // what it names is not in it
+  const std::string key = pem_to_der(token_key);
   // The coordinates of the certificate's point end its SubjectPublicKeyInfo, and stand in the TPM's public area.
   const std::string spki = pem_to_der(public_key_of_certificate(content_of(certificate)));
-  const std::string key = pem_to_der(content_of(current / "token-key.pem"));
   constexpr std::size_t coordinate = 32;
   if (spki.size() < 2 * coordinate) return "certificate.pem has no P-256 key";
   if (key.find(spki.substr(spki.size() - 2 * coordinate, coordinate)) == std::string::npos ||

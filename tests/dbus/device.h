@@ -80,8 +80,8 @@ class Device {
 };
 
 /// What must hold for `current` at every instant, once there was one: a certificate that the openssl command verifies
-/// through chain.pem against the operator's root, a token-key.pem of the same public key, and the files that follow
-/// from these. Returns what is wrong, or "".
+/// through chain.pem against the operator's root, a token-key.pem of the same public key if it holds one (TSS2), and
+/// the files that follow from these. Returns what is wrong, or "".
 std::string flaw_of_current(const std::filesystem::path& current, const std::filesystem::path& root);
 
 /// token-key.pem signs for certificate.pem: in the TPM at `tcti`, by tpm2-tools. Returns what is wrong, or "".

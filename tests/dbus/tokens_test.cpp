@@ -1,6 +1,15 @@
 // Where keys may be: every pair of a token for the IDevID and a token for the LDevID, with the real devidd.
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+#include <map>
+#include <regex>
+#include <set>
 
 #include "tests/dbus/hsm_device.h"
 
@@ -8,14 +17,18 @@ namespace devid::test {
 namespace {
 
 using nlohmann::json;
+using testing::ElementsAre;
 
-/// The rows of `devidctl doctor --json` that have a verdict.
-std::vector<json> evidence(Device& device, const std::string& verdict) {
+/// The places, "TOKEN LOCATION", of what `devidctl doctor` says was taken.
+std::vector<std::string> taken(const Device& device) {
   const auto outcome = device.ctl({"doctor", "--json"});
-  std::vector<json> rows;
-  for (auto& row : json::parse(outcome.output)["evidence"])
-    if (row["verdict"] == verdict) rows.push_back(row);
-  return rows;
+  EXPECT_EQ(outcome.status, 0) << outcome.output << outcome.errors;
+  const json diagnosis = json::parse(outcome.output);
+  std::vector<std::string> places;
+  for (const auto& row : diagnosis["evidence"])
+    if (row["verdict"] == "taken")
+      places.push_back(row["token"].get<std::string>() + ' ' + row["location"].get<std::string>());
+  return places;
 }
 
 /// Enrolls and renews, and looks at what became of it with tools that are not ours.
@@ -39,9 +52,7 @@ TEST(ADevice, WithItsIdevidInAnHsmKeepsItsLdevidThereToo) {
   Device& device = site.device();
   device.write_profile("gateway", {}, "token = \"hsm\"\n");
   expect_lives(device, [&] { return site.flaw_of_key(device.current()); }, "pkcs11");
-  const auto taken = evidence(device, "taken");
-  ASSERT_EQ(taken.size(), 1U);
-  EXPECT_EQ(taken[0]["token"], "hsm");
+  EXPECT_THAT(taken(device), ElementsAre("hsm pkcs11:id=%01"));
 }
 
 TEST(ADevice, WithItsIdevidInTheTpmMayKeepItsLdevidInAnHsm) {
@@ -49,10 +60,7 @@ TEST(ADevice, WithItsIdevidInTheTpmMayKeepItsLdevidInAnHsm) {
   Device& device = site.device();
   device.write_profile("gateway", {}, "token = \"hsm\"\n");
   expect_lives(device, [&] { return site.flaw_of_key(device.current()); }, "pkcs11");
-  const auto taken = evidence(device, "taken");
-  ASSERT_EQ(taken.size(), 1U);
-  EXPECT_EQ(taken[0]["token"], "tpm");
-  EXPECT_EQ(taken[0]["location"], "handle:0x81020000");
+  EXPECT_THAT(taken(device), ElementsAre("tpm nv:0x01c90200", "tpm handle:0x81020000"));
 }
 
 TEST(ADevice, KeepsDifferentIdentitiesInDifferentTokensAtOnce) {
@@ -70,6 +78,50 @@ TEST(ADevice, KeepsDifferentIdentitiesInDifferentTokensAtOnce) {
   EXPECT_EQ(flaw_of_key(device.current("uplink"), device.swtpm().tcti()), "");
 }
 
+/// How often each PKCS#11 function was called by the last process in the log of pkcs11-spy.
+std::map<std::string, std::size_t> calls_in(const std::filesystem::path& log) {
+  std::ifstream stream(log);
+  std::map<std::string, std::size_t> calls;
+  static const std::regex form("^([0-9]+): (C_\\w+)");
+  for (std::string line; std::getline(stream, line);) {
+    std::smatch found;
+    if (!std::regex_search(line, found, form)) continue;
+    if (found[1] == "0") calls.clear();
+    ++calls[found[2]];
+  }
+  return calls;
+}
+
+TEST(AnEnrollmentInAnHsm, TakesOneLoginAndTwelveOtherCallsAtMost) {
+  const TemporaryDirectory directory;
+  const auto log = directory.path() / "spy.log";
+  ::setenv("PKCS11SPY", SoftHsm::module().c_str(), 1);
+  ::setenv("PKCS11SPY_OUTPUT", log.c_str(), 1);
+  HsmDevice site(HsmDevice::Idevid::in_hsm, SoftHsm::spy());
+  site.device().write_profile("gateway", "[idevid]\nkey = \"pkcs11:id=%01\"\ncertificate = \"pkcs11:id=%01\"\n",
+                              "token = \"hsm\"\n");
+  for (const char* verb : {"enroll", "renew"}) {
+    const auto outcome = site.device().ctl({verb, "gateway"});
+    ASSERT_EQ(outcome.status, 0) << outcome.errors << site.device().bus().log();
+    ASSERT_TRUE(site.device().bus().kill_owner(SIGTERM));
+    auto calls = calls_in(log);
+    EXPECT_EQ(calls["C_Login"], 1U) << verb;
+    EXPECT_EQ(calls["C_GenerateKeyPair"], 1U) << verb;
+    std::size_t counted = 0;
+    std::cout << verb << ":";
+    for (const auto& [name, times] : calls) {
+      static const std::set<std::string> free{"C_Initialize",       "C_Finalize",         "C_GetFunctionList",
+                                              "C_GetInterface",     "C_GetInfo",          "C_GetSlotList",
+                                              "C_GetSlotInfo",      "C_GetTokenInfo",     "C_Login",
+                                              "C_GetInterfaceList", "C_GetAttributeValue"};
+      std::cout << ' ' << name << ' ' << times;
+      if (!free.contains(name)) counted += times;
+    }
+    std::cout << "; counted: " << counted << '\n';
+    EXPECT_LE(counted, 12U) << verb;
+  }
+}
+
 class ADeviceWhoseIdevidIsDerived : public testing::TestWithParam<std::string> {};
 
 TEST_P(ADeviceWhoseIdevidIsDerived, FindsItsKeyByItsTemplate) {
@@ -77,9 +129,7 @@ TEST_P(ADeviceWhoseIdevidIsDerived, FindsItsKeyByItsTemplate) {
   expect_lives(device, [&] { return flaw_of_key(device.current(), device.swtpm().tcti()); }, "tpm2");
   EXPECT_LE(device.tap().seen().most_transient, 2U);
   EXPECT_LE(device.tap().seen().most_before_create_or_load, 1U);
-  const auto taken = evidence(device, "taken");
-  ASSERT_EQ(taken.size(), 1U);
-  EXPECT_EQ(taken[0]["location"], "template:H-2/" + GetParam());
+  EXPECT_THAT(taken(device), ElementsAre("tpm nv:0x01c90200", "tpm template:H-2/" + GetParam()));
 }
 
 INSTANTIATE_TEST_SUITE_P(InEachEncoding, ADeviceWhoseIdevidIsDerived, testing::Values("both", "x", "split"),
