@@ -152,8 +152,7 @@ Result<std::unique_ptr<Agent>> Agent::load(Paths paths, TokenFactory factory, co
   }
   std::ranges::move(errors_of(*files), std::back_inserter(state->configuration_errors));
   if (configuration) {
-    state->configuration = with_tokens_of(*configuration, *files);
-    state->tokens = state->factory(*state->configuration);
+    state->tokens = state->factory(state->configuration.emplace(with_tokens_of(*configuration, *files)));
   }
   for (auto& [file, name, place, profile] : *files) {
     if (name.empty()) continue;

@@ -28,6 +28,11 @@ class Sweep {
   }
 
  private:
+  struct DerivedKey {
+    CandidateKey key;
+    Evidence row;
+  };
+
   const pki::Certificate& leaf(std::size_t certificate) const {
     return candidates_.certificates[certificate].certificates->front();
   }
@@ -41,7 +46,7 @@ class Sweep {
   void match_listed(std::size_t certificate);
   void match_derived(std::size_t certificate);
   bool match_derived_in(std::size_t certificate, const std::string& token, const PublicKey& public_key);
-  CandidateKey* derive(const std::string& token, const std::string& location);
+  DerivedKey& derive(const std::string& token, const std::string& location);
   Result<> prove(CandidateKey& key, const pki::Certificate& certificate);
   bool match(std::size_t certificate, CandidateKey& key, Evidence& key_row);
   Discovery report();
@@ -52,7 +57,7 @@ class Sweep {
   std::vector<Evidence> rows_;
   std::vector<bool> matched_;  ///< of the certificates: a key fits, whether it was taken or not
   /// Keys that were derived, and their evidence: none is derived twice.
-  std::map<std::pair<std::string, std::string>, std::pair<CandidateKey, Evidence>> derived_;
+  std::map<std::pair<std::string, std::string>, DerivedKey> derived_;
   std::optional<FoundIdevid> found_;
   std::optional<Error> expired_;
   std::optional<Error> unproven_;
@@ -123,20 +128,19 @@ void Sweep::match_derived(std::size_t certificate) {
 
 bool Sweep::match_derived_in(std::size_t certificate, const std::string& token, const PublicKey& public_key) {
   const std::string& wanted = search_.wanted.key;
-  for (const std::string& location : search_.tokens.at(token)->derivable_keys(public_key.algorithm)) {
-    if (!wanted.empty() && !location.starts_with(wanted + "/")) continue;
-    CandidateKey* const key = derive(token, location);
-    if (key->public_key && *key->public_key == public_key &&
-        match(certificate, *key, derived_.at({token, location}).second))
-      return true;
-    key->opened.reset();  // a token holds few at once
-  }
-  return false;
+  const auto fits = [&](const std::string& location) {
+    if (!wanted.empty() && !location.starts_with(wanted + "/")) return false;
+    auto& [key, row] = derive(token, location);
+    if (key.public_key && *key.public_key == public_key && match(certificate, key, row)) return true;
+    key.opened.reset();  // a token holds few at once
+    return false;
+  };
+  return std::ranges::any_of(search_.tokens.at(token)->derivable_keys(public_key.algorithm), fits);
 }
 
-CandidateKey* Sweep::derive(const std::string& token, const std::string& location) {
+Sweep::DerivedKey& Sweep::derive(const std::string& token, const std::string& location) {
   const auto known = derived_.find({token, location});
-  if (known != derived_.end()) return &known->second.first;
+  if (known != derived_.end()) return known->second;
   auto opened = search_.tokens.at(token)->open_key_at(location);
   CandidateKey key{.token = token,
                    .location = location,
@@ -146,7 +150,8 @@ CandidateKey* Sweep::derive(const std::string& token, const std::string& locatio
   row.found =
       key.public_key ? fmt::format("derived {} key", algorithm_name(key.public_key->algorithm)) : "no key to use";
   row.why = key.public_key ? "no certificate for it" : key.public_key.error().sentence();
-  return &derived_.emplace(std::pair(token, location), std::pair(std::move(key), std::move(row))).first->second.first;
+  return derived_.emplace(std::pair(token, location), DerivedKey{.key = std::move(key), .row = std::move(row)})
+      .first->second;
 }
 
 /// A key that has failed once is not asked again: somebody may count the failures.
@@ -221,7 +226,7 @@ Discovery Sweep::report() {
     discovery.idevid = fail(why_nothing_was_found(findings));
     discovery.advice = advice_for(findings);
   }
-  for (auto& [place, derived] : derived_) rows_.push_back(std::move(derived.second));
+  for (auto& [place, derived] : derived_) rows_.push_back(std::move(derived.row));
   for (const auto& failure : candidates_.failures) {
     rows_.push_back(
         {.token = failure.token, .found = "nothing: it could not be asked", .why = failure.error.sentence()});

@@ -33,6 +33,7 @@ bool has_key(const Findings& findings) {
 std::vector<std::string> places_of(const Findings& findings) {
   const Candidates& candidates = findings.candidates;
   std::vector<std::string> places;
+  places.reserve(candidates.asked.size() + candidates.failures.size() + candidates.certificates.size() + 1);
   for (const std::string& token : candidates.asked) {
     places.push_back(fmt::format("token '{}' (certificates: {}, keys: {})", token, certificates_in(candidates, token),
                                  keys_in(candidates, token)));

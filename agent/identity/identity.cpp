@@ -52,7 +52,7 @@ Result<> Identity::read_disk() {
   store_ = std::make_unique<Store>(std::move(*store));
   auto cleaned = store_->clean_up();
   if (!cleaned) return fail(std::move(cleaned.error()));
-  abandoned_keys_.emplace(directory_ / "abandoned-keys.json");
+  abandoned_keys_ = std::make_unique<AbandonedKeys>(directory_ / "abandoned-keys.json");
   for (AbandonedKey& key : cleaned->abandoned_keys) abandoned_keys_->add(std::move(key));
   if (auto read = read_store(); !read) return read;
   read_recorded();

@@ -65,7 +65,7 @@ class Identity {
   std::optional<Request> request_;
   Record record_;
   std::optional<JobKind> running_;
-  std::optional<AbandonedKeys> abandoned_keys_;  ///< none while the directory cannot be used
+  std::unique_ptr<AbandonedKeys> abandoned_keys_;  ///< none while the directory cannot be used
 };
 
 }  // namespace devid::identity

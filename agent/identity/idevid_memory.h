@@ -25,7 +25,7 @@ std::string wanted_text(const Search& search);
 /// The JSON text of idevid.json, version 1.
 std::string to_json(const IdevidMemory& memory);
 /// The other way. Whatever is not exactly as to_json() writes it is none.
-std::optional<IdevidMemory> parse_idevid_memory(std::string_view json);
+std::optional<IdevidMemory> parse_idevid_memory(std::string_view text);
 
 /// None if there is no such file, or it cannot be used.
 std::optional<IdevidMemory> read_idevid_memory(const std::filesystem::path& file);
