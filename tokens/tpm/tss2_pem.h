@@ -20,9 +20,9 @@ struct KeyBlob {
   Bytes public_area;   ///< TPM2B_PUBLIC with its size
   Bytes private_area;  ///< TPM2B_PRIVATE with its size, encrypted by the parent
   std::uint32_t parent =
-      storage_root_handle;               ///< a persistent handle, or TPM2_RH_OWNER for one that is made when needed
-  bool has_auth_value = false;           ///< it does not sign without
-  std::optional<Bytes> pcr_policy = {};  ///< what TPM2_PolicyPCR is told before it signs: pcr.h
+      storage_root_handle;          ///< a persistent handle, or TPM2_RH_OWNER for one that is made when needed
+  bool has_auth_value = false;      ///< it does not sign without
+  std::optional<Bytes> pcr_policy;  ///< what TPM2_PolicyPCR is told before it signs: pcr.h
 
   bool operator==(const KeyBlob& other) const = default;
 };
