@@ -69,6 +69,10 @@ void AbandonedKeys::add(AbandonedKey key) {
   write();
 }
 
+void AbandonedKeys::keep(std::string_view token_key_pem) {
+  if (std::erase_if(keys_, [&](const AbandonedKey& key) { return key.token_key_pem == token_key_pem; }) > 0) write();
+}
+
 void AbandonedKeys::destroy(const Tokens& tokens) {
   if (keys_.empty()) return;
   std::set<std::string> failed;

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "agent/identity/tokens.h"
@@ -25,6 +26,10 @@ class AbandonedKeys {
 
   /// Written at once. What cannot be written is known for as long as this lives.
   void add(AbandonedKey key);
+
+  /// A key that is in use is not abandoned, whatever the file says: a disk that failed at the wrong moment may have
+  /// left a request, or a copy of the file, that was given up already.
+  void keep(std::string_view token_key_pem);
 
   /// Destroys what can be destroyed now, and forgets what no token can. A token that fails is not asked again.
   void destroy(const Tokens& tokens);

@@ -131,6 +131,8 @@ Status Identity::status(Time now) const {
 }
 
 Result<Rotation> Identity::carry_out(JobKind kind, JobOptions options, const Workplace& place) {
+  if (generation_) place.abandoned_keys.keep(generation_->token_key_pem);
+  if (request_) place.abandoned_keys.keep(request_->token_key_pem);
   place.abandoned_keys.destroy(place.tokens);
   if (request_) {
     // An enrollment is authenticated by the IDevID: it does not go on with a renewal.

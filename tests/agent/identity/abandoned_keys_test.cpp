@@ -60,6 +60,18 @@ TEST_F(AnAbandonedKey, DoesNotWearOutATokenThatFails) {
   EXPECT_EQ(keys.size(), 3U);
 }
 
+TEST_F(AnAbandonedKey, ThatIsInUseAfterAllIsKept) {
+  const std::string used = make_key("hsm");
+  read().add({.token = "hsm", .token_key_pem = used});
+  read().add({.token = "hsm", .token_key_pem = make_key("hsm")});
+  auto keys = read();
+  keys.keep(used);
+  keys.destroy(tokens_);
+  EXPECT_EQ(hsm_.made_keys(), 1U);
+  EXPECT_TRUE(tokens_.at("hsm")->open_key(used));
+  EXPECT_EQ(read().size(), 0U);
+}
+
 TEST_F(AnAbandonedKey, WaitsForATokenThatIsNotConfigured) {
   auto keys = read();
   keys.add({.token = "card", .token_key_pem = make_key("hsm")});

@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 
+#include "agent/identity/abandoned_keys.h"
 #include "base/file.h"
 #include "tests/agent/identity/site.h"
 
@@ -211,6 +212,16 @@ TEST_F(ADeviceWithTwoTokens, DestroysAfterARestartWhatCouldNotBeDestroyed) {
   enroll();
   EXPECT_EQ(hsm_.made_keys(), 1U);
   EXPECT_FALSE(std::filesystem::exists(directory() / "abandoned-keys.json"));
+}
+
+TEST_F(ADeviceWithTwoTokens, NeverDestroysTheKeyOfItsCredential) {
+  start_with("token = \"hsm\"");
+  enroll();
+  const auto pem = read_file(directory() / "current" / "token-key.pem", 4096);
+  ASSERT_TRUE(pem);
+  identity::AbandonedKeys(directory() / "abandoned-keys.json").add({.token = "hsm", .token_key_pem = *pem});
+  load();
+  EXPECT_TRUE(run(JobKind::renew)) << "with that very key";
 }
 
 /// The token fails at its nth operation while the IDevID is looked for.
