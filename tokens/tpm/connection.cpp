@@ -202,7 +202,7 @@ Result<TPMT_SIGNATURE> Connection::sign(const KeyBlob& key, const SignRequest& r
   if (!guard) return fail(guard.error());
   const auto object = load(key);
   if (!object) return fail(object.error());
-  return key.pcr_policy ? sign_with_pcrs(key, *object, request) : sign_loaded(key, *object, request);
+  return key.pcr_policy ? sign_with_pcrs(key, *key.pcr_policy, *object, request) : sign_loaded(key, *object, request);
 }
 
 Result<TPMT_SIGNATURE> Connection::sign_loaded(const KeyBlob& key, ESYS_TR object, const SignRequest& request) {
@@ -219,7 +219,7 @@ Result<TPMT_SIGNATURE> Connection::sign_loaded(const KeyBlob& key, ESYS_TR objec
     forget_loaded();
     return fail(to_error(sign));
   }
-  if (!key.has_auth_value || !is_auth_failure(sign.rc)) return fail(to_error(sign));
+  if (!key.has_auth_value || !spec_.key_auth || !is_auth_failure(sign.rc)) return fail(to_error(sign));
   // What does not count towards the lockout is answered with TPM_RC_BAD_AUTH (TPM 2.0 Part 3, 5.6).
   if (base_code(sign.rc) == TPM2_RC_AUTH_FAIL) refused_.remember(key.private_area, *value);
   return fail(refused_value(to_error(sign), *spec_.key_auth, false));
@@ -238,8 +238,9 @@ Result<Secret> Connection::auth_value_of(const KeyBlob& key) const {
   return value;
 }
 
-Result<TPMT_SIGNATURE> Connection::sign_with_pcrs(const KeyBlob& key, ESYS_TR object, const SignRequest& request) {
-  const auto statement = parse_statement(*key.pcr_policy);
+Result<TPMT_SIGNATURE> Connection::sign_with_pcrs(const KeyBlob& key, BytesView policy, ESYS_TR object,
+                                                  const SignRequest& request) {
+  const auto statement = parse_statement(policy);
   if (!statement) return fail(statement.error());
   const auto area = parse_public(key.public_area);
   if (!area) return fail(area.error());

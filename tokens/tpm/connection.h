@@ -98,7 +98,8 @@ class Connection {
   Result<ESYS_TR> load(const KeyBlob& key);
   Result<const Derived*> load(const DerivedKey& key);
   Result<TPMT_SIGNATURE> sign_loaded(const KeyBlob& key, ESYS_TR object, const SignRequest& request);
-  Result<TPMT_SIGNATURE> sign_with_pcrs(const KeyBlob& key, ESYS_TR object, const SignRequest& request);
+  Result<TPMT_SIGNATURE> sign_with_pcrs(const KeyBlob& key, BytesView policy, ESYS_TR object,
+                                        const SignRequest& request);
   Result<Secret> auth_value_of(const KeyBlob& key) const;
   /// With the authorization that a key at a handle wants: an empty auth value, or a policy.
   Result<Call> send_authorized_sign(const Known& known, const SignRequest& request, Esys<TPMT_SIGNATURE>& signature);

@@ -143,7 +143,6 @@ bool has_known_policy(const TssPrivateKey& key) {
 Result<> check(const TssPrivateKey& key) {
   const Object loadable(OBJ_txt2obj(loadable_key_oid, 1));
   if (OBJ_cmp(key.type, loadable.get()) != 0) return fail(not_a_key("it is not a loadable key (2.23.133.10.1.3)"));
-  if (!parent_of(key)) return fail(not_a_key("its parent is neither a persistent key nor the owner hierarchy"));
   if (!has_known_policy(key)) return fail(not_a_key("its policy is another one than TPM2_PolicyPCR"));
   if (!has_its_size(content(key.public_area))) return fail(not_a_key("the size of its public area is wrong"));
   if (!has_its_size(content(key.private_area))) return fail(not_a_key("the size of its private area is wrong"));
@@ -196,9 +195,11 @@ Result<KeyBlob> read_tss2_pem(std::string_view pem) {
   // DER has one encoding for each value: this finds trailing bytes, BER lengths and padded integers.
   if (der_of(*key) != *der) return fail(not_a_key("it is not DER, or there are bytes after its end"));
   if (auto checked = check(*key); !checked) return fail(std::move(checked.error()));
+  const auto parent = parent_of(*key);
+  if (!parent) return fail(not_a_key("its parent is neither a persistent key nor the owner hierarchy"));
   KeyBlob blob{.public_area = content(key->public_area),
                .private_area = content(key->private_area),
-               .parent = *parent_of(*key),
+               .parent = *parent,
                // Absent (-1) means false: trying the empty value would count towards the lockout.
                .has_auth_value = key->empty_auth <= 0};
   if (key->policy != nullptr) blob.pcr_policy = content(sk_TssPolicy_value(key->policy, 0)->body);
