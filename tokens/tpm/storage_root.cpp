@@ -81,8 +81,8 @@ Result<StorageRoot> make_storage_root(Context& context, TPM2_HANDLE handle, cons
   if (!primary) return fail(primary.error());
   ESYS_TR persistent = ESYS_TR_NONE;
   const Call evict = context.call("Esys_EvictControl", [&](ESYS_CONTEXT* esys) {
-    const ESYS_TR guard = authorization(making, Encrypt::nothing);  // its first parameter is a number
-    return Esys_EvictControl(esys, ESYS_TR_RH_OWNER, primary->tr(), guard, ESYS_TR_NONE, ESYS_TR_NONE, handle,
+    const ESYS_TR owner = authorization(making, Encrypt::nothing);  // its first parameter is a number
+    return Esys_EvictControl(esys, ESYS_TR_RH_OWNER, primary->tr(), owner, ESYS_TR_NONE, ESYS_TR_NONE, handle,
                              &persistent);
   });
   if (base_code(evict.rc) == TPM2_RC_NV_DEFINED)
