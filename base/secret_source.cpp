@@ -59,7 +59,8 @@ Error cannot_open(const SecretSource& source, int error) {
   const bool credential = std::holds_alternative<SystemdCredential>(source);
   if (error == ENOENT || error == ENOTDIR) {
     return missing(source, reason,
-                   credential ? "give it to devidd.service with LoadCredential= or LoadCredentialEncrypted=" : "");
+                   credential ? "give it to devidd.service with LoadCredential= or LoadCredentialEncrypted="
+                              : "put it there, or say in devid.toml where it is; only devid may be able to read it");
   }
   if (error == EACCES) return unusable(source, "it cannot be read", reason, "chown devid and chmod 0400 the file");
   return unusable(source, "it cannot be opened", reason);
@@ -69,7 +70,7 @@ Error cannot_open(const SecretSource& source, int error) {
 Result<> check(const SecretSource& source, int descriptor) {
   struct stat about = {};
   if (::fstat(descriptor, &about) != 0 || !S_ISREG(about.st_mode))
-    return fail(unusable(source, "it is not a regular file"));
+    return fail(unusable(source, "it is not a regular file", {}, "write the secret into a file of its own"));
   if (std::holds_alternative<SystemdCredential>(source)) return {};
   if (about.st_uid != 0 && about.st_uid != ::geteuid())
     return fail(unusable(source, "it belongs to another user", {}, "it must belong to root or to devid's user"));
@@ -96,8 +97,9 @@ Result<Secret> read_all(const SecretSource& source, int descriptor) {
   Secret secret(BytesView(buffer).first(size));
   wipe(buffer);
   if (got < 0) return fail(unusable(source, "it cannot be read", std::generic_category().message(error)));
-  if (secret.size() > longest_secret) return fail(unusable(source, "it is longer than 1024 bytes"));
-  if (secret.empty()) return fail(unusable(source, "it is empty"));
+  if (secret.size() > longest_secret)
+    return fail(unusable(source, "it is longer than 1024 bytes", {}, "write the secret alone into it"));
+  if (secret.empty()) return fail(unusable(source, "it is empty", {}, "write the secret into it"));
   return secret;
 }
 
@@ -147,7 +149,8 @@ Result<> write_new_secret(const SecretFile& file, BytesView secret) {
     return fail(Error{.code = error == EEXIST ? Errc::wrong_state : Errc::storage_failed,
                       .retry = Retry::after_operator,
                       .what = "cannot write the secret " + file.path.string(),
-                      .reason = std::generic_category().message(error)});
+                      .reason = std::generic_category().message(error),
+                      .hint = "name a place to which devidd may write: below /var/lib/devid"});
   };
   const Descriptor made(::open(file.path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (made.get() < 0) return failed(errno);

@@ -46,6 +46,21 @@ std::vector<std::string> places_of(const Findings& findings) {
   return places;
 }
 
+/// "make token 'hsm' work: …": what is in a token that could not be asked is not known.
+std::string make_work(const FailedToken& failure) {
+  return fmt::format("make token '{}' work{}", failure.token,
+                     failure.error.hint.empty() ? "" : ": " + printable(failure.error.hint));
+}
+
+std::string hint_of(const Findings& findings) {
+  std::string hint;
+  for (const auto& failure : findings.candidates.failures) hint += make_work(failure) + "; ";
+  return fmt::format(
+      "{}{}; say where it is with [idevid] in the profile, or name the file of its certificate in "
+      "[idevid] certificates of devid.toml",
+      hint, doctor);
+}
+
 std::string reason_of(const Findings& findings) {
   return fmt::format("{}{}looked at {}", findings.nearest, findings.nearest.empty() ? "" : "; ",
                      fmt::join(places_of(findings), ", "));
@@ -65,9 +80,7 @@ Error why_nothing_was_found(const Findings& findings) {
           .retry = may_pass ? Retry::later : Retry::after_operator,
           .what = "this device has no IDevID that devid finds",
           .reason = reason_of(findings),
-          .hint = fmt::format("{}; say where it is with [idevid] in the profile, or name the file of its certificate "
-                              "in [idevid] certificates of devid.toml",
-                              doctor)};
+          .hint = hint_of(findings)};
 }
 
 std::vector<std::string> advice_for(const Findings& findings) {

@@ -16,6 +16,7 @@ Error missing(Error error) {
   if (error.code == Errc::token_no_such_key) {
     error.code = Errc::idevid_missing;
     error.retry = Retry::after_operator;
+    error.hint.clear();  // it is about a key of devid's own
   }
   if (error.code == Errc::idevid_missing && error.hint.empty())
     error.hint =

@@ -14,10 +14,18 @@ std::string content_of(const fs::path& file) {
   return {std::istreambuf_iterator<char>(stream), {}};
 }
 
-/// The CKA_ID, in hex, of the PKCS#11 URI in a token-key.pem. Empty if there is none.
-std::string key_id(const fs::path& token_key) {
+}  // namespace
+
+HsmDevice::HsmDevice(Idevid idevid, const fs::path& module)
+    : device_({.has_idevid = idevid == Idevid::in_tpm,
+               .configuration = "[pkcs11.hsm]\nuri = \"" + hsm_.token().uri() + "\"\nmodule = \"" + module.string() +
+                                "\"\npin = \"" + hsm_.token().pin_file.string() + "\"\n"}) {
+  if (idevid == Idevid::in_hsm) hsm_.manufacture(device_.pki(), "hsm manufacturer");
+}
+
+std::string HsmDevice::key_id(const fs::path& current) {
   static const std::regex form("id=((%[0-9A-Fa-f]{2}|[^;%?])+)");
-  const std::string der = pem_to_der(content_of(token_key));
+  const std::string der = pem_to_der(content_of(current / "token-key.pem"));
   std::smatch found;
   if (!std::regex_search(der, found, form)) return {};
   const std::string encoded = found[1];
@@ -36,17 +44,8 @@ std::string key_id(const fs::path& token_key) {
   return hex;
 }
 
-}  // namespace
-
-HsmDevice::HsmDevice(Idevid idevid, const fs::path& module)
-    : device_({.has_idevid = idevid == Idevid::in_tpm,
-               .configuration = "[pkcs11.hsm]\nuri = \"" + hsm_.token().uri() + "\"\nmodule = \"" + module.string() +
-                                "\"\npin = \"" + hsm_.token().pin_file.string() + "\"\n"}) {
-  if (idevid == Idevid::in_hsm) hsm_.manufacture(device_.pki(), "hsm manufacturer");
-}
-
 std::string HsmDevice::flaw_of_key(const fs::path& current) const {
-  const std::string id = key_id(current / "token-key.pem");
+  const std::string id = key_id(current);
   if (id.empty()) return "token-key.pem names no key of an HSM";
   const TemporaryDirectory work;
   const std::string place = work.path();
@@ -66,6 +65,16 @@ std::string HsmDevice::flaw_of_key(const fs::path& current) const {
   const auto proof = run({.argv = {"openssl", "pkeyutl", "-verify", "-pubin", "-inkey", place + "/public", "-sigfile",
                                    place + "/signature", "-in", place + "/digest"}});
   return proof.ok() ? "" : "the key does not match the certificate: " + proof.output + proof.errors;
+}
+
+std::string HsmDevice::flaw_of_stored_certificate(const fs::path& current) const {
+  const TemporaryDirectory work;
+  const fs::path der = work.path() / "certificate.der";
+  const auto reading = run({.argv = {"pkcs11-tool", "--module", SoftHsm::module(), "--token-label", hsm_.token().label,
+                                     "--read-object", "--type", "cert", "--id", key_id(current), "--output-file", der},
+                            .environment = {hsm_.environment()}});
+  if (!reading.ok()) return "pkcs11-tool: " + reading.output + reading.errors;
+  return content_of(der) == pem_to_der(content_of(current / "certificate.pem")) ? "" : "it is another certificate";
 }
 
 }  // namespace devid::test

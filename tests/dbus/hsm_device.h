@@ -21,6 +21,10 @@ class HsmDevice {
 
   /// The key that token-key.pem names, used by pkcs11-tool, is that of certificate.pem. Returns what is wrong, or "".
   [[nodiscard]] std::string flaw_of_key(const std::filesystem::path& current) const;
+  /// The certificate object beside that key is certificate.pem.
+  [[nodiscard]] std::string flaw_of_stored_certificate(const std::filesystem::path& current) const;
+  /// The CKA_ID, in hex, of the key that token-key.pem names; empty if it names none.
+  static std::string key_id(const std::filesystem::path& current);
 
  private:
   SoftHsm hsm_;  // first: devidd finds it through the environment

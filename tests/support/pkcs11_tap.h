@@ -58,7 +58,7 @@ class Pkcs11Tap {
   void set_token_flags(unsigned long flags) { control_->token_flags = flags; }
   /// The module has no such mechanisms (CKM_…).
   void hide_mechanisms(std::initializer_list<unsigned long> mechanisms);
-  void misbehave(Misbehaviour how) { control_->misbehaviour |= static_cast<std::uint32_t>(how); }
+  void misbehave(ModuleMisbehaviour how) { control_->misbehaviour |= static_cast<std::uint32_t>(how); }
   /// Ends all of this.
   void heal();
 

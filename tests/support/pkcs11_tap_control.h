@@ -80,7 +80,7 @@ inline constexpr std::array<std::string_view, 68> pkcs11_functions{"C_Initialize
                                                                    "C_WaitForSlotEvent"};
 
 /// How a module may lie, or worse. Each is a bit.
-enum class Misbehaviour : std::uint32_t {
+enum class ModuleMisbehaviour : std::uint32_t {
   crash_in_initialize = 1U << 0U,
   hang_in_initialize = 1U << 1U,
   extractable_keys = 1U << 2U,        ///< C_GenerateKeyPair makes keys that can be read

@@ -41,7 +41,7 @@ Module& tap() {
   return *module;
 }
 
-bool does(Misbehaviour how) { return (tap().control->misbehaviour & static_cast<std::uint32_t>(how)) != 0; }
+bool does(ModuleMisbehaviour how) { return (tap().control->misbehaviour & static_cast<std::uint32_t>(how)) != 0; }
 
 bool is_watched() { return tap().control->process == 0 || tap().control->process == ::getpid(); }
 
@@ -112,8 +112,8 @@ CK_RV forward(Is<Member> /*function*/, A... arguments) {
 }
 
 CK_RV forward(Is<&Functions::C_Initialize> /*function*/, void* arguments) {
-  if (does(Misbehaviour::crash_in_initialize)) std::raise(SIGSEGV);
-  while (does(Misbehaviour::hang_in_initialize)) ::usleep(10'000);
+  if (does(ModuleMisbehaviour::crash_in_initialize)) std::raise(SIGSEGV);
+  while (does(ModuleMisbehaviour::hang_in_initialize)) ::usleep(10'000);
   tap().initialized_in = ::getpid();
   return tap().real->C_Initialize(arguments);
 }
@@ -132,7 +132,7 @@ constexpr CK_ULONG very_many = 1UL << 31U;
 CK_RV forward(Is<&Functions::C_GetSlotList> /*function*/, CK_BBOOL present, CK_SLOT_ID* slots, CK_ULONG* count) {
   const CK_RV rv = tap().real->C_GetSlotList(present, slots, count);
   if (rv == CKR_OK && present != 0 && tap().control->gone) *count = 0;
-  if (does(Misbehaviour::many_slots)) *count = very_many;
+  if (does(ModuleMisbehaviour::many_slots)) *count = very_many;
   return rv;
 }
 
@@ -145,7 +145,7 @@ CK_RV forward(Is<&Functions::C_GetSlotInfo> /*function*/, CK_SLOT_ID slot, CK_SL
 CK_RV forward(Is<&Functions::C_GetTokenInfo> /*function*/, CK_SLOT_ID slot, CK_TOKEN_INFO* info) {
   const CK_RV rv = tap().real->C_GetTokenInfo(slot, info);
   info->flags |= tap().control->token_flags;
-  if (does(Misbehaviour::unprintable_names)) {
+  if (does(ModuleMisbehaviour::unprintable_names)) {
     std::ranges::fill(info->serialNumber, '\x1b');
     std::ranges::fill(info->manufacturerID, '\n');
     std::ranges::fill(info->model, '\xff');
@@ -160,7 +160,7 @@ CK_RV forward(Is<&Functions::C_GetMechanismList> /*function*/, CK_SLOT_ID slot, 
     const std::span all(list, *count);
     *count -= std::ranges::remove_if(all, is_hidden).size();
   }
-  if (does(Misbehaviour::many_slots)) *count = very_many;
+  if (does(ModuleMisbehaviour::many_slots)) *count = very_many;
   return rv;
 }
 
@@ -196,9 +196,9 @@ CK_RV forward(Is<&Functions::C_CloseAllSessions> /*function*/, CK_SLOT_ID slot) 
 }
 
 void lie_about(CK_ATTRIBUTE& attribute) {
-  if (does(Misbehaviour::long_attributes)) attribute.ulValueLen = 1UL << 30U;
-  if (does(Misbehaviour::unavailable_attributes)) attribute.ulValueLen = CK_UNAVAILABLE_INFORMATION;
-  if (does(Misbehaviour::short_attributes)) attribute.ulValueLen = 1;
+  if (does(ModuleMisbehaviour::long_attributes)) attribute.ulValueLen = 1UL << 30U;
+  if (does(ModuleMisbehaviour::unavailable_attributes)) attribute.ulValueLen = CK_UNAVAILABLE_INFORMATION;
+  if (does(ModuleMisbehaviour::short_attributes)) attribute.ulValueLen = 1;
 }
 
 CK_RV forward(Is<&Functions::C_GetAttributeValue> /*function*/, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
@@ -206,11 +206,11 @@ CK_RV forward(Is<&Functions::C_GetAttributeValue> /*function*/, CK_SESSION_HANDL
   CK_RV rv = tap().real->C_GetAttributeValue(session, object, attributes, count);
   for (CK_ATTRIBUTE& attribute : std::span(attributes, count)) {
     const bool there = attribute.pValue != nullptr && attribute.ulValueLen != CK_UNAVAILABLE_INFORMATION;
-    if (there && does(Misbehaviour::garbage_attributes))
+    if (there && does(ModuleMisbehaviour::garbage_attributes))
       for (auto& octet : std::span(static_cast<unsigned char*>(attribute.pValue), attribute.ulValueLen)) octet ^= 0xffU;
     lie_about(attribute);
   }
-  if (does(Misbehaviour::long_attributes) || does(Misbehaviour::unavailable_attributes)) rv = CKR_OK;
+  if (does(ModuleMisbehaviour::long_attributes) || does(ModuleMisbehaviour::unavailable_attributes)) rv = CKR_OK;
   return rv;
 }
 
@@ -218,11 +218,11 @@ CK_RV forward(Is<&Functions::C_FindObjects> /*function*/, CK_SESSION_HANDLE sess
               CK_ULONG most, CK_ULONG* count) {
   constexpr CK_OBJECT_HANDLE of_nothing = 0x7000;
   const CK_RV rv = tap().real->C_FindObjects(session, objects, most, count);
-  if (rv == CKR_OK && does(Misbehaviour::endless_objects)) {
+  if (rv == CKR_OK && does(ModuleMisbehaviour::endless_objects)) {
     std::ranges::fill(std::span(objects, most).subspan(*count), of_nothing);
     *count = most;
   }
-  if (does(Misbehaviour::many_objects)) *count = most + 1000;
+  if (does(ModuleMisbehaviour::many_objects)) *count = most + 1000;
   return rv;
 }
 
@@ -235,8 +235,8 @@ CK_RV forward(Is<&Functions::C_SignInit> /*function*/, CK_SESSION_HANDLE session
 CK_RV forward(Is<&Functions::C_Sign> /*function*/, CK_SESSION_HANDLE session, CK_BYTE* data, CK_ULONG size,
               CK_BYTE* signature, CK_ULONG* signature_size) {
   const CK_RV rv = tap().real->C_Sign(session, data, size, signature, signature_size);
-  if (does(Misbehaviour::short_signatures)) --*signature_size;
-  if (does(Misbehaviour::long_signatures)) *signature_size = 1UL << 30U;
+  if (does(ModuleMisbehaviour::short_signatures)) --*signature_size;
+  if (does(ModuleMisbehaviour::long_signatures)) *signature_size = 1UL << 30U;
   return rv;
 }
 
@@ -246,7 +246,7 @@ CK_RV forward(Is<&Functions::C_GenerateKeyPair> /*function*/, CK_SESSION_HANDLE 
   if (is_hidden(mechanism->mechanism)) return CKR_MECHANISM_INVALID;
   CK_BBOOL yes = CK_TRUE;
   std::vector<CK_ATTRIBUTE> attributes(private_template, private_template + private_count);
-  if (does(Misbehaviour::extractable_keys)) {
+  if (does(ModuleMisbehaviour::extractable_keys)) {
     std::erase_if(attributes, [](const CK_ATTRIBUTE& it) { return it.type == CKA_EXTRACTABLE; });
     attributes.push_back({.type = CKA_EXTRACTABLE, .pValue = &yes, .ulValueLen = sizeof(yes)});
   }

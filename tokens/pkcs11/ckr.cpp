@@ -24,6 +24,11 @@ constexpr const char* algorithm_hint = "choose another key algorithm for this to
 constexpr const char* memory_hint = "destroy objects that are not needed any more (pkcs11-tool --delete-object)";
 constexpr const char* pin_hint =
     "put the right PIN into the credential or file that the configuration names; devid does not try this one again";
+constexpr const char* key_hint =
+    "it was destroyed by somebody else, or the token was initialized since: enroll again, so that a new key is made";
+constexpr const char* writing_hint =
+    "take the write protection off by the token's own tool or switch; keys that are in it sign all the same";
+constexpr const char* module_hint = "look for a newer version of the module, or use another token";
 constexpr const char* locked_hint = "unlock it with the SO PIN by the token's own tool (pkcs11-tool --init-pin)";
 
 // PKCS#11 v2.40, 11.1. What is about a broken session is mended before anybody hears of it, unless it happens again.
@@ -37,7 +42,7 @@ constexpr auto meanings = std::to_array<Meaning>({
     {CKR_NO_EVENT, "CKR_NO_EVENT"},
     {CKR_NEED_TO_CREATE_THREADS, "CKR_NEED_TO_CREATE_THREADS"},
     {CKR_CANT_LOCK, "CKR_CANT_LOCK", Errc::token_module, Retry::after_operator,
-     "the PKCS#11 module cannot be used by a program with threads"},
+     "the PKCS#11 module cannot be used by a program with threads", module_hint},
     {CKR_ATTRIBUTE_READ_ONLY, "CKR_ATTRIBUTE_READ_ONLY"},
     {CKR_ATTRIBUTE_SENSITIVE, "CKR_ATTRIBUTE_SENSITIVE"},
     {CKR_ATTRIBUTE_TYPE_INVALID, "CKR_ATTRIBUTE_TYPE_INVALID"},
@@ -51,13 +56,13 @@ constexpr auto meanings = std::to_array<Meaning>({
      away_hint},
     {CKR_FUNCTION_CANCELED, "CKR_FUNCTION_CANCELED"},
     {CKR_FUNCTION_NOT_SUPPORTED, "CKR_FUNCTION_NOT_SUPPORTED", Errc::token_unsupported, Retry::after_operator,
-     "the PKCS#11 module does not have this function"},
+     "the PKCS#11 module does not have this function", module_hint},
     {CKR_KEY_HANDLE_INVALID, "CKR_KEY_HANDLE_INVALID", Errc::token_no_such_key, Retry::after_operator,
-     "the key is not in the token"},
+     "the key is not in the token", key_hint},
     {CKR_KEY_SIZE_RANGE, "CKR_KEY_SIZE_RANGE", Errc::token_unsupported, Retry::after_operator,
      "the token does not make or use keys of this size", algorithm_hint},
     {CKR_KEY_TYPE_INCONSISTENT, "CKR_KEY_TYPE_INCONSISTENT", Errc::token_wrong_key, Retry::after_operator,
-     "the key is of another kind than it says"},
+     "the key is of another kind than it says", module_hint},
     {CKR_KEY_FUNCTION_NOT_PERMITTED, "CKR_KEY_FUNCTION_NOT_PERMITTED", Errc::token_wrong_key, Retry::after_operator,
      "the key may not be used for this", "it needs the attribute CKA_SIGN"},
     {CKR_MECHANISM_INVALID, "CKR_MECHANISM_INVALID", Errc::token_unsupported, Retry::after_operator,
@@ -65,7 +70,7 @@ constexpr auto meanings = std::to_array<Meaning>({
     {CKR_MECHANISM_PARAM_INVALID, "CKR_MECHANISM_PARAM_INVALID", Errc::token_unsupported, Retry::after_operator,
      "the token does not have this kind of the mechanism", algorithm_hint},
     {CKR_OBJECT_HANDLE_INVALID, "CKR_OBJECT_HANDLE_INVALID", Errc::token_no_such_key, Retry::after_operator,
-     "the object is not in the token"},
+     "the object is not in the token", key_hint},
     {CKR_OPERATION_ACTIVE, "CKR_OPERATION_ACTIVE"},
     {CKR_OPERATION_NOT_INITIALIZED, "CKR_OPERATION_NOT_INITIALIZED"},
     {CKR_PIN_INCORRECT, "CKR_PIN_INCORRECT", Errc::token_auth_failed, Retry::after_operator,
@@ -84,24 +89,24 @@ constexpr auto meanings = std::to_array<Meaning>({
      "the token closes devid's sessions"},
     {CKR_SESSION_PARALLEL_NOT_SUPPORTED, "CKR_SESSION_PARALLEL_NOT_SUPPORTED"},
     {CKR_SESSION_READ_ONLY, "CKR_SESSION_READ_ONLY", Errc::token_read_only, Retry::after_operator,
-     "nothing can be written to the token"},
+     "nothing can be written to the token", writing_hint},
     {CKR_SESSION_EXISTS, "CKR_SESSION_EXISTS"},
     {CKR_SIGNATURE_INVALID, "CKR_SIGNATURE_INVALID"},
     {CKR_SIGNATURE_LEN_RANGE, "CKR_SIGNATURE_LEN_RANGE"},
     {CKR_TEMPLATE_INCOMPLETE, "CKR_TEMPLATE_INCOMPLETE", Errc::token_unsupported, Retry::after_operator,
-     "the token wants other attributes for a new object"},
+     "the token wants other attributes for a new object", module_hint},
     {CKR_TEMPLATE_INCONSISTENT, "CKR_TEMPLATE_INCONSISTENT", Errc::token_unsupported, Retry::after_operator,
-     "the token wants other attributes for a new object"},
+     "the token wants other attributes for a new object", module_hint},
     {CKR_TOKEN_NOT_PRESENT, "CKR_TOKEN_NOT_PRESENT", Errc::token_unreachable, Retry::later, "the token is not there",
      away_hint},
     {CKR_TOKEN_NOT_RECOGNIZED, "CKR_TOKEN_NOT_RECOGNIZED", Errc::token_unreachable, Retry::later,
      "the PKCS#11 module does not know this kind of token",
      "check that the token is inserted the right way round, and that the module is the one for it"},
     {CKR_TOKEN_WRITE_PROTECTED, "CKR_TOKEN_WRITE_PROTECTED", Errc::token_read_only, Retry::after_operator,
-     "the token is write-protected"},
+     "the token is write-protected", writing_hint},
     {CKR_USER_ALREADY_LOGGED_IN, "CKR_USER_ALREADY_LOGGED_IN"},
     {CKR_USER_NOT_LOGGED_IN, "CKR_USER_NOT_LOGGED_IN", Errc::token_auth_failed, Retry::after_operator,
-     "the token wants a login"},
+     "the token wants a login", "name the PIN: pin of the token in devid.toml, or pin-source in its URI"},
     {CKR_USER_PIN_NOT_INITIALIZED, "CKR_USER_PIN_NOT_INITIALIZED", Errc::token_not_ready, Retry::after_operator,
      "the token has no user PIN yet", "set it by the token's own tool (pkcs11-tool --init-pin)"},
     {CKR_USER_TYPE_INVALID, "CKR_USER_TYPE_INVALID"},
@@ -122,7 +127,7 @@ constexpr auto meanings = std::to_array<Meaning>({
     {CKR_MUTEX_BAD, "CKR_MUTEX_BAD"},
     {CKR_MUTEX_NOT_LOCKED, "CKR_MUTEX_NOT_LOCKED"},
     {CKR_FUNCTION_REJECTED, "CKR_FUNCTION_REJECTED", Errc::token_auth_failed, Retry::after_operator,
-     "somebody at the token refused"},
+     "somebody at the token refused", "confirm the operation at the token, or configure it not to ask"},
 });
 
 const Meaning* meaning_of(CK_RV rv) {

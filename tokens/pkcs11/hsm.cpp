@@ -13,6 +13,11 @@ namespace {
 
 constexpr std::string_view file_scheme = "file:";
 
+/// Whatever is changed in it may have been what made a PIN wrong.
+std::string configuration_of(const Pkcs11Spec& spec) {
+  return fmt::format("{}\n{}\n{}", spec.uri, spec.module.string(), spec.pin ? source_text(*spec.pin) : "");
+}
+
 Error no_pin(std::string_view name) {
   return {.code = Errc::token_auth_failed,
           .retry = Retry::after_operator,
@@ -43,7 +48,7 @@ Error final_try(const Slot& slot) {
 Error refused_before(const Slot& slot, const RefusedPins& refused) {
   return {.code = Errc::token_auth_failed,
           .retry = Retry::after_operator,
-          .what = "the token refused this PIN before: it is not tried again until it changes",
+          .what = "the token refused this PIN before: it is not tried again until it or the configuration changes",
           .reason = slot_text(slot),
           .hint = "put the right PIN into its credential or file; if it has become right meanwhile, remove " +
                   refused.file().string()};
@@ -68,7 +73,7 @@ bool is_about_the_pin(Errc code) {
 
 Hsm::Hsm(Pkcs11Spec spec)
     : spec_(std::move(spec)),
-      refused_(spec_.state_directory, spec_.name),
+      refused_(spec_.state_directory, spec_.name, configuration_of(spec_)),
       uri_(Uri::parse(spec_.uri, Errc::config_invalid)) {}
 
 Hsm::~Hsm() {

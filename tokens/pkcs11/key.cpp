@@ -203,7 +203,8 @@ Result<KeyFacts> facts_of(Session& session, const Object& private_key, std::span
     return fail({.code = Errc::token_wrong_key,
                  .retry = Retry::after_operator,
                  .what = "the key may not sign",
-                 .reason = "its CKA_SIGN is false"});
+                 .reason = "its CKA_SIGN is false",
+                 .hint = "it is of no use to devid: take another key"});
   }
   auto key = public_half(session, private_key, *own, objects);
   if (!key) return fail(std::move(key.error()));

@@ -22,7 +22,7 @@ struct Pkcs11Spec {
   /// The program that loads a module for the first time, in a process of its own: a module that crashes ends that.
   std::filesystem::path probe;
   /// Where the token remembers which PIN was wrong, so that no restart tries it again (a PIN counter is not to be
-  /// burnt): a salted hash, mode 0600. The directory is made when it is needed.
+  /// burnt) until it or what is said above changes: a salted hash, mode 0600. The directory is made when it is needed.
   std::filesystem::path state_directory;
 };
 

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <iterator>
 #include <optional>
 #include <sstream>
 #include <utility>
@@ -22,8 +23,16 @@ constexpr std::size_t largest_file = std::size_t{16} * 1024;
 constexpr std::size_t most_hashes = 64;
 constexpr std::size_t salt_size = 16;
 constexpr std::size_t hash_size = 32;
+constexpr std::size_t longest_name = 128;
 
-/// A name that cannot leave its directory: what is not a letter, digit, '-', '_' or '.' is written as %XX.
+std::string to_hex(BytesView bytes) {
+  std::string hex;
+  for (const std::byte byte : bytes) hex += fmt::format("{:02x}", std::to_integer<unsigned>(byte));
+  return hex.empty() ? "-" : hex;
+}
+
+/// A name that cannot leave its directory: what is not a letter, digit, '-', '_' or '.' is written as %XX. Names that
+/// are URIs may be longer than a file's: of those the end is a hash of all.
 std::string file_name(std::string_view name) {
   std::string safe;
   for (const char c : name) {
@@ -31,13 +40,12 @@ std::string file_name(std::string_view name) {
     const bool plain = std::isalnum(octet) != 0 || c == '-' || c == '_' || (c == '.' && !safe.empty());
     safe += plain ? std::string(1, c) : fmt::format("%{:02X}", octet);
   }
+  if (safe.size() > longest_name) {
+    Bytes hash(hash_size);
+    EVP_Digest(name.data(), name.size(), as_uchar(std::span(hash)), nullptr, EVP_sha256(), nullptr);
+    safe = safe.substr(0, longest_name) + to_hex(hash);
+  }
   return safe + ".refused-pin";
-}
-
-std::string to_hex(BytesView bytes) {
-  std::string hex;
-  for (const std::byte byte : bytes) hex += fmt::format("{:02x}", std::to_integer<unsigned>(byte));
-  return hex.empty() ? "-" : hex;
 }
 
 std::optional<Bytes> from_hex(const std::string& hex, std::size_t largest) {
@@ -50,22 +58,24 @@ std::optional<Bytes> from_hex(const std::string& hex, std::size_t largest) {
   return bytes;
 }
 
+}  // namespace
+
+RefusedPins::RefusedPins(const std::filesystem::path& directory, std::string_view name, std::string_view configuration)
+    : directory_(directory), file_(directory / file_name(name)), configuration_(configuration) {}
+
 /// RFC 7914, at about 50 ms: who can read the file, may try every short PIN, but slowly.
-Result<Bytes> hash_of(const Secret& pin, BytesView salt) {
+Result<Bytes> RefusedPins::hash_of(const Secret& pin, BytesView salt) const {
   constexpr uint64_t n = 1U << 14U;
   constexpr uint64_t memory = uint64_t{64} * 1024 * 1024;
   Bytes hash(hash_size);
+  Bytes salt_of_both = to_bytes(salt);
+  std::ranges::copy(as_bytes(configuration_), std::back_inserter(salt_of_both));
   const std::string_view text = as_text(pin.reveal());
-  if (EVP_PBE_scrypt(text.data(), text.size(), as_uchar(salt), salt.size(), n, 8, 1, memory, as_uchar(std::span(hash)),
-                     hash.size()) != 1)
+  if (EVP_PBE_scrypt(text.data(), text.size(), as_uchar(BytesView(salt_of_both)), salt_of_both.size(), n, 8, 1, memory,
+                     as_uchar(std::span(hash)), hash.size()) != 1)
     return fail(openssl_error(Errc::internal, Retry::later, "cannot hash a PIN"));
   return hash;
 }
-
-}  // namespace
-
-RefusedPins::RefusedPins(const std::filesystem::path& directory, std::string_view name)
-    : directory_(directory), file_(directory / file_name(name)) {}
 
 Result<RefusedPins::Hashes> RefusedPins::read() const {
   const auto corrupt = [this] {
@@ -108,7 +118,7 @@ Result<> RefusedPins::write(const Hashes& hashes) const {
   return write_file_atomically(file_, content, 0600);
 }
 
-Result<bool> RefusedPins::is_of(const Hash& hash, const Secret& pin) {
+Result<bool> RefusedPins::is_of(const Hash& hash, const Secret& pin) const {
   const auto value = hash_of(pin, hash.salt);
   if (!value) return fail(value.error());
   return CRYPTO_memcmp(value->data(), hash.value.data(), hash_size) == 0;

@@ -11,11 +11,12 @@
 namespace devid::pkcs11 {
 
 /// Which PIN a token refused, the last one for each serial number. It outlives the process, so that no restart burns
-/// the token's counter: a salted scrypt of each, in a file of mode 0600.
+/// the token's counter: a salted scrypt of each, in a file of mode 0600. What was refused under another configuration
+/// does not count.
 class RefusedPins {
  public:
-  /// `name` is that of the token in the configuration. Touches no file yet.
-  RefusedPins(const std::filesystem::path& directory, std::string_view name);
+  /// `name` is that of the token in the configuration, `configuration` is what else is said of it. Touches no file yet.
+  RefusedPins(const std::filesystem::path& directory, std::string_view name, std::string_view configuration = {});
 
   [[nodiscard]] const std::filesystem::path& file() const { return file_; }
 
@@ -36,10 +37,12 @@ class RefusedPins {
   using Hashes = std::map<std::string, Hash>;  ///< by serial number
   [[nodiscard]] Result<Hashes> read() const;
   [[nodiscard]] Result<> write(const Hashes& hashes) const;
-  static Result<bool> is_of(const Hash& hash, const Secret& pin);
+  [[nodiscard]] Result<Bytes> hash_of(const Secret& pin, BytesView salt) const;
+  [[nodiscard]] Result<bool> is_of(const Hash& hash, const Secret& pin) const;
 
   std::filesystem::path directory_;
   std::filesystem::path file_;
+  std::string configuration_;
   Hashes unsaved_;  ///< what could not be written
 };
 

@@ -27,7 +27,10 @@ struct Meaning {
 };
 
 constexpr const char* policy_hint =
-    "devid authorizes keys with an auth value, not with a policy: the key needs the attribute userWithAuth";
+    "devid uses a key by its auth value, by a PCR policy that devid made, or by the policy of the TCG for IDevIDs: it "
+    "needs the attribute userWithAuth, or one of these";
+constexpr const char* listing_hint =
+    "tpm2_getcap handles-persistent and tpm2_getcap handles-nv-index list what there is";
 constexpr const char* another_tpm_hint =
     "the key was made by another TPM, or this one was cleared since: enroll again, so that a new key is made";
 constexpr const char* algorithm_hint = "choose another key algorithm for this TPM; ec-p256 is the one that all have";
@@ -37,9 +40,14 @@ constexpr const char* auth_hint =
     "devid knows no auth value for it, or another one: clear the password of the key or hierarchy, or provision it "
     "again";
 
+constexpr const char* another_key_hint =
+    "devid needs a key that signs what it is given (attributes sign and userWithAuth, not restricted), by ECDSA or "
+    "RSA: "
+    "devidctl doctor shows which there are";
+
 constexpr auto meanings = std::to_array<Meaning>({
     // Whole codes.
-    {0x184, Errc::token_no_such_key, Retry::after_operator, "the object is not in the TPM", ""},
+    {0x184, Errc::token_no_such_key, Retry::after_operator, "the object is not in the TPM", listing_hint},
     {0x2c4, Errc::token_unsupported, Retry::after_operator, "the TPM does not make keys of this kind", algorithm_hint},
     // The TPM's errors.
     {TPM2_RC_INITIALIZE, Errc::token_not_ready, Retry::later, "the TPM has not been started",
@@ -50,38 +58,44 @@ constexpr auto meanings = std::to_array<Meaning>({
      "the TPM wants another kind of authorization for this object", policy_hint},
     {TPM2_RC_AUTH_UNAVAILABLE, Errc::token_unsupported, Retry::after_operator,
      "the TPM wants another kind of authorization for this object", policy_hint},
-    {TPM2_RC_COMMAND_CODE, Errc::token_unsupported, Retry::after_operator, "the TPM does not know this command", ""},
+    {TPM2_RC_COMMAND_CODE, Errc::token_unsupported, Retry::after_operator, "the TPM does not know this command",
+     "update the firmware of the TPM"},
     {TPM2_RC_NV_UNINITIALIZED, Errc::idevid_missing, Retry::after_operator,
      "the NV index is defined, but nothing was ever written to it", "write the certificate to it, or use a file"},
     {TPM2_RC_NV_AUTHORIZATION, Errc::token_unsupported, Retry::after_operator,
      "the NV index may not be read with this authorization", "use a certificate file instead"},
     {TPM2_RC_NV_LOCKED, Errc::token_not_ready, Retry::after_operator, "the NV index is locked until the next reboot",
-     ""},
+     "reboot, or use a certificate file instead"},
     {TPM2_RC_NV_SPACE, Errc::token_failed, Retry::after_operator, "the TPM has no room for another persistent object",
      "list the persistent objects with tpm2_getcap handles-persistent and evict one"},
     {TPM2_RC_NV_DEFINED, Errc::token_failed, Retry::later, "the handle is occupied", ""},
     {TPM2_RC_AUTH_FAIL, Errc::token_auth_failed, Retry::after_operator, "the TPM refuses the auth value", auth_hint},
     {TPM2_RC_BAD_AUTH, Errc::token_auth_failed, Retry::after_operator, "the TPM refuses the auth value", auth_hint},
-    {TPM2_RC_POLICY_FAIL, Errc::token_auth_failed, Retry::after_operator, "the policy of the key is not satisfied", ""},
-    {TPM2_RC_HANDLE, Errc::token_no_such_key, Retry::after_operator, "there is nothing at the handle", ""},
+    {TPM2_RC_POLICY_FAIL, Errc::token_auth_failed, Retry::after_operator, "the policy of the key is not satisfied",
+     policy_hint},
+    {TPM2_RC_HANDLE, Errc::token_no_such_key, Retry::after_operator, "there is nothing at the handle", listing_hint},
     {TPM2_RC_INTEGRITY, Errc::token_wrong_key, Retry::after_operator, "the key does not belong to this TPM",
      another_tpm_hint},
     {TPM2_RC_BINDING, Errc::token_wrong_key, Retry::after_operator, "the two halves of the key do not fit together",
      another_tpm_hint},
     {TPM2_RC_SIZE, Errc::token_wrong_key, Retry::after_operator, "the TPM finds a malformed structure",
      another_tpm_hint},
-    {TPM2_RC_TYPE, Errc::token_wrong_key, Retry::after_operator, "the object is of a kind that does not fit", ""},
+    {TPM2_RC_TYPE, Errc::token_wrong_key, Retry::after_operator, "the object is of a kind that does not fit",
+     another_key_hint},
     {TPM2_RC_ATTRIBUTES, Errc::token_wrong_key, Retry::after_operator,
-     "the object's attributes do not allow what is asked of it", ""},
+     "the object's attributes do not allow what is asked of it", another_key_hint},
     {TPM2_RC_KEY, Errc::token_wrong_key, Retry::after_operator, "the key is not of the kind that the TPM needs here",
-     ""},
+     another_key_hint},
     {TPM2_RC_CURVE, Errc::token_unsupported, Retry::after_operator, "the TPM does not have this curve", algorithm_hint},
     {TPM2_RC_HASH, Errc::token_unsupported, Retry::after_operator, "the TPM does not have this hash", algorithm_hint},
     {TPM2_RC_ASYMMETRIC, Errc::token_unsupported, Retry::after_operator, "the TPM does not have this algorithm",
      algorithm_hint},
-    {TPM2_RC_SCHEME, Errc::token_unsupported, Retry::after_operator, "the key does not sign with this scheme", ""},
-    {TPM2_RC_SYMMETRIC, Errc::token_unsupported, Retry::after_operator, "the TPM does not have AES-128-CFB", ""},
-    {TPM2_RC_MODE, Errc::token_unsupported, Retry::after_operator, "the TPM does not have AES-128-CFB", ""},
+    {TPM2_RC_SCHEME, Errc::token_unsupported, Retry::after_operator, "the key does not sign with this scheme",
+     another_key_hint},
+    {TPM2_RC_SYMMETRIC, Errc::token_unsupported, Retry::after_operator, "the TPM does not have AES-128-CFB",
+     "devid cannot use this TPM: keep the keys in a PKCS#11 token"},
+    {TPM2_RC_MODE, Errc::token_unsupported, Retry::after_operator, "the TPM does not have AES-128-CFB",
+     "devid cannot use this TPM: keep the keys in a PKCS#11 token"},
     {TPM2_RC_HIERARCHY, Errc::token_failed, Retry::after_operator, "the hierarchy is disabled",
      "enable the owner hierarchy in the firmware's set-up"},
     // The TPM's warnings.

@@ -37,6 +37,17 @@ TEST(AReturnValue, BecomesACodeAndAdvice) {
   }
 }
 
+TEST(AReturnValue, ThatIsForTheOperatorSaysWhatToDo) {
+  std::size_t for_the_operator = 0;
+  for (CK_RV rv = 1; rv < 0x400; ++rv) {
+    const Error error = to_error({.name = "C_Test", .rv = rv});
+    if (error.retry != Retry::after_operator) continue;
+    ++for_the_operator;
+    EXPECT_NE(error.hint, "") << ckr_name(rv);
+  }
+  EXPECT_GT(for_the_operator, 20U);
+}
+
 TEST(AReturnValue, HasItsNameOrItsNumber) {
   EXPECT_EQ(ckr_name(CKR_OK), "CKR_OK");
   EXPECT_EQ(ckr_name(CKR_PIN_INCORRECT), "CKR_PIN_INCORRECT");

@@ -39,7 +39,7 @@ class AHostileModule : public testing::Test {
 
 struct Lie {
   const char* name;
-  Misbehaviour how;
+  ModuleMisbehaviour how;
 };
 void PrintTo(const Lie& lie, std::ostream* out) { *out << lie.name; }
 
@@ -79,19 +79,19 @@ TEST_P(EveryLieOfAHostileModule, IsNotBelieved) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Lies, EveryLieOfAHostileModule,
-                         testing::Values(Lie{"short signatures", Misbehaviour::short_signatures},
-                                         Lie{"long signatures", Misbehaviour::long_signatures},
-                                         Lie{"long attributes", Misbehaviour::long_attributes},
-                                         Lie{"unavailable attributes", Misbehaviour::unavailable_attributes},
-                                         Lie{"short attributes", Misbehaviour::short_attributes},
-                                         Lie{"garbage attributes", Misbehaviour::garbage_attributes},
-                                         Lie{"many objects", Misbehaviour::many_objects},
-                                         Lie{"endless objects", Misbehaviour::endless_objects},
-                                         Lie{"many slots", Misbehaviour::many_slots},
-                                         Lie{"unprintable names", Misbehaviour::unprintable_names}));
+                         testing::Values(Lie{"short signatures", ModuleMisbehaviour::short_signatures},
+                                         Lie{"long signatures", ModuleMisbehaviour::long_signatures},
+                                         Lie{"long attributes", ModuleMisbehaviour::long_attributes},
+                                         Lie{"unavailable attributes", ModuleMisbehaviour::unavailable_attributes},
+                                         Lie{"short attributes", ModuleMisbehaviour::short_attributes},
+                                         Lie{"garbage attributes", ModuleMisbehaviour::garbage_attributes},
+                                         Lie{"many objects", ModuleMisbehaviour::many_objects},
+                                         Lie{"endless objects", ModuleMisbehaviour::endless_objects},
+                                         Lie{"many slots", ModuleMisbehaviour::many_slots},
+                                         Lie{"unprintable names", ModuleMisbehaviour::unprintable_names}));
 
 TEST_F(AHostileModule, WithSignaturesOfAWrongLengthGetsAnError) {
-  for (const Misbehaviour how : {Misbehaviour::short_signatures, Misbehaviour::long_signatures}) {
+  for (const ModuleMisbehaviour how : {ModuleMisbehaviour::short_signatures, ModuleMisbehaviour::long_signatures}) {
     device_.tap().misbehave(how);
     const auto signature = key_->sign(a_digest(Digest::sha256), {});
     EXPECT_EQ(code_of(signature), Errc::token_failed) << told(signature);
@@ -101,13 +101,13 @@ TEST_F(AHostileModule, WithSignaturesOfAWrongLengthGetsAnError) {
 }
 
 TEST_F(AHostileModule, ThatFindsMoreThanItWasAskedForGetsAnError) {
-  device_.tap().misbehave(Misbehaviour::many_objects);
+  device_.tap().misbehave(ModuleMisbehaviour::many_objects);
   const auto keys = device_.make_token()->list_keys();
   EXPECT_EQ(code_of(keys), Errc::token_failed) << told(keys);
 }
 
 TEST_F(AHostileModule, WithNamesThatAreEscapeSequencesIsShownWithoutThem) {
-  device_.tap().misbehave(Misbehaviour::unprintable_names);
+  device_.tap().misbehave(ModuleMisbehaviour::unprintable_names);
   const auto printable = Each(testing::Truly([](unsigned char c) { return c >= ' ' && c != 0x7f; }));
   const auto report = device_.make_token()->inspect();
   ASSERT_TRUE(report) << told(report);

@@ -85,7 +85,7 @@ TEST_F(AnHsmKey, IsNamedByAUriInThePemOfPkcs11Provider) {
 
 TEST_F(AnHsmKey, ThatCanBeReadIsRefusedAndDestroyed) {
   const std::size_t before = device_.objects();
-  device_.tap().misbehave(Misbehaviour::extractable_keys);
+  device_.tap().misbehave(ModuleMisbehaviour::extractable_keys);
   const auto key = token_->create_key({});
   ASSERT_FALSE(key);
   EXPECT_THAT(told(key), HasSubstr("CKA_EXTRACTABLE"));

@@ -80,7 +80,7 @@ TEST_F(AModule, ThatIsNotOfPkcs11IsRefused) {
 }
 
 TEST_F(AModule, ThatCrashesDoesNotTakeTheProcessWithIt) {
-  device_.tap().misbehave(Misbehaviour::crash_in_initialize);
+  device_.tap().misbehave(ModuleMisbehaviour::crash_in_initialize);
   const Error error = refused(untried());
   EXPECT_EQ(error.code, Errc::token_module) << error.sentence();
   EXPECT_THAT(error.sentence(), HasSubstr("C_Initialize"));
@@ -88,7 +88,7 @@ TEST_F(AModule, ThatCrashesDoesNotTakeTheProcessWithIt) {
 }
 
 TEST_F(AModule, ThatHangsIsGivenUp) {
-  device_.tap().misbehave(Misbehaviour::hang_in_initialize);
+  device_.tap().misbehave(ModuleMisbehaviour::hang_in_initialize);
   Pkcs11Token token(untried());
   const auto report = token.inspect();
   EXPECT_EQ(code_of(report), Errc::token_module) << told(report);
@@ -96,7 +96,7 @@ TEST_F(AModule, ThatHangsIsGivenUp) {
 }
 
 TEST_F(AModule, ThatWasRepairedIsUsedWithoutARestart) {
-  device_.tap().misbehave(Misbehaviour::crash_in_initialize);
+  device_.tap().misbehave(ModuleMisbehaviour::crash_in_initialize);
   Pkcs11Token token(untried());
   EXPECT_EQ(code_of(token.inspect()), Errc::token_module);
   device_.tap().heal();

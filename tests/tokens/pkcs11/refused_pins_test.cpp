@@ -57,6 +57,21 @@ TEST_F(ARefusedPin, IsNotAnotherPinOrThatOfAnotherToken) {
   EXPECT_FALSE(contains(records(), "0002", "1234"));
 }
 
+TEST_F(ARefusedPin, CountsForItsConfigurationOnly) {
+  const auto records_of = [&](std::string_view configuration) { return RefusedPins(state_, "hsm", configuration); };
+  ASSERT_TRUE(records_of("pkcs11:token=dev").add("0001", pin("1234")));
+  EXPECT_TRUE(contains(records_of("pkcs11:token=dev"), "0001", "1234"));
+  EXPECT_FALSE(contains(records_of("pkcs11:serial=0001"), "0001", "1234"));
+}
+
+TEST_F(ARefusedPin, OfATokenWithALongNameIsKept) {
+  const std::string name = "pkcs11:token=dev?module-path=/" + std::string(300, 'x');
+  EXPECT_FALSE(contains(RefusedPins(state_, name + "1"), "0001", "1234"));
+  ASSERT_TRUE(RefusedPins(state_, name + "1").add("0001", pin("1234")));
+  EXPECT_TRUE(contains(RefusedPins(state_, name + "1"), "0001", "1234"));
+  EXPECT_FALSE(contains(RefusedPins(state_, name + "2"), "0001", "1234"));
+}
+
 TEST_F(ARefusedPin, OfEachTokenIsKept) {
   ASSERT_TRUE(records().add("0001", pin("1234")));
   ASSERT_TRUE(records().add("0002", pin("4321")));
