@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <utility>
@@ -225,6 +226,7 @@ Discovery Sweep::report() {
                             .unproven = std::move(unproven_)};
     discovery.idevid = fail(why_nothing_was_found(findings));
     discovery.advice = advice_for(findings);
+    std::ranges::move(empty_places(search_, findings), std::back_inserter(rows_));
   }
   for (auto& [place, derived] : derived_) rows_.push_back(std::move(derived.row));
   for (const auto& failure : candidates_.failures) {

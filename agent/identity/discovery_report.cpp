@@ -66,6 +66,33 @@ std::string reason_of(const Findings& findings) {
                      fmt::join(places_of(findings), ", "));
 }
 
+bool has_any(const Candidates& candidates, std::string_view token) {
+  const auto is_in = [&](const auto& candidate) { return candidate.token == token; };
+  return std::ranges::any_of(candidates.certificates, is_in) || std::ranges::any_of(candidates.keys, is_in);
+}
+
+bool is_listed(const Candidates& candidates, std::string_view token, std::string_view location) {
+  const auto is_at = [&](const auto& candidate) { return candidate.token == token && candidate.location == location; };
+  return std::ranges::any_of(candidates.certificates, is_at) || std::ranges::any_of(candidates.keys, is_at);
+}
+
+/// Where the TCG puts it.
+void add_empty_places_of_tpm(std::vector<Evidence>& places, const std::string& token, const IdevidLocation& wanted,
+                             const Findings& findings) {
+  const auto add = [&](const char* location, const char* why) {
+    if (!is_listed(findings.candidates, token, location))
+      places.push_back({.token = token, .location = location, .found = "nothing", .why = why});
+  };
+  if (!wanted.certificate) {
+    add("nv:0x01c90200", "no certificate of the IDevID in NV");
+    add("nv:0x01c90000", "nor where older devices have it");
+    add("nv:0x01c90100", "nor one of the attestation key (IAK)");
+  }
+  if (wanted.key.empty()) add("handle:0x81020000", "no key of the IDevID at its handle; every other one was looked at");
+  if (findings.derived == 0 && (wanted.key.empty() || is_open_template(wanted.key)))
+    add("template:H-1 to H-4", "a key is derived only for a certificate that has no other key");
+}
+
 }  // namespace
 
 Error why_nothing_was_found(const Findings& findings) {
@@ -81,6 +108,21 @@ Error why_nothing_was_found(const Findings& findings) {
           .what = "this device has no IDevID that devid finds",
           .reason = reason_of(findings),
           .hint = hint_of(findings)};
+}
+
+std::vector<Evidence> empty_places(const Search& search, const Findings& findings) {
+  std::vector<Evidence> places;
+  for (const std::string& token : findings.candidates.asked) {
+    if (search.tokens.at(token)->description().kind == "tpm2") {
+      add_empty_places_of_tpm(places, token, search.wanted, findings);
+    } else if (!has_any(findings.candidates, token)) {
+      places.push_back({.token = token,
+                        .location = "pkcs11:",
+                        .found = "nothing",
+                        .why = "neither a certificate nor a key is in the token"});
+    }
+  }
+  return places;
 }
 
 std::vector<std::string> advice_for(const Findings& findings) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "agent/identity/candidates.h"
+#include "agent/identity/evidence.h"
 #include "base/error.h"
 
 namespace devid::identity {
@@ -21,6 +22,9 @@ struct Findings {
 
 /// The error of a job. That of a token, if no other one could be asked; then one that may pass is tried again soon.
 Error why_nothing_was_found(const Findings& findings);
+
+/// A line for each place where an IDevID is expected and nothing is, in the tokens that were asked.
+std::vector<Evidence> empty_places(const Search& search, const Findings& findings);
 
 /// What an operator may do about it, the most promising first: at least one.
 std::vector<std::string> advice_for(const Findings& findings);

@@ -284,6 +284,16 @@ TEST_F(ASearch, ThatFindsNothingSaysWhatItLookedFor) {
   EXPECT_THAT(nothing.hint, AllOf(HasSubstr("devidctl doctor shows where devid looked"), HasSubstr("[idevid]")));
   EXPECT_THAT(look().advice, testing::ElementsAre(HasSubstr("ask the manufacturer")));
 
+  std::vector<std::string> places;
+  for (const auto& [token, location, found, verdict, why] : look().evidence) {
+    EXPECT_EQ(found, "nothing");
+    EXPECT_EQ(verdict, Verdict::rejected);
+    EXPECT_FALSE(why.empty());
+    places.push_back(token + ' ' + location);
+  }
+  EXPECT_THAT(places, testing::ElementsAre("hsm pkcs11:", "tpm nv:0x01c90200", "tpm nv:0x01c90000", "tpm nv:0x01c90100",
+                                           "tpm handle:0x81020000", "tpm template:H-1 to H-4"));
+
   files_ = {directory_.path() / "idevid.pem"};
   tpm_.put_key("handle:0x81020000", KeyAlgorithm::ec_p256);
   hsm_.fail_all(away());

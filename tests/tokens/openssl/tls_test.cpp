@@ -93,8 +93,10 @@ INSTANTIATE_TEST_SUITE_P(
     OfEveryKind, ATlsClientWith,
     testing::Values(Case{KeyAlgorithm::ec_p256, TLS1_2_VERSION}, Case{KeyAlgorithm::ec_p256, TLS1_3_VERSION},
                     Case{KeyAlgorithm::ec_p384, TLS1_2_VERSION}, Case{KeyAlgorithm::ec_p384, TLS1_3_VERSION},
+                    Case{KeyAlgorithm::ec_p521, TLS1_2_VERSION}, Case{KeyAlgorithm::ec_p521, TLS1_3_VERSION},
                     Case{KeyAlgorithm::rsa_2048, TLS1_2_VERSION}, Case{KeyAlgorithm::rsa_2048, TLS1_3_VERSION},
-                    Case{KeyAlgorithm::rsa_3072, TLS1_2_VERSION}, Case{KeyAlgorithm::rsa_3072, TLS1_3_VERSION}),
+                    Case{KeyAlgorithm::rsa_3072, TLS1_2_VERSION}, Case{KeyAlgorithm::rsa_3072, TLS1_3_VERSION},
+                    Case{KeyAlgorithm::rsa_4096, TLS1_2_VERSION}, Case{KeyAlgorithm::rsa_4096, TLS1_3_VERSION}),
     [](const auto& of) { return name_of(of.param); });
 
 TEST_F(ATlsClient, SignsWithPkcs1WhereAServerKnowsNoPss) {

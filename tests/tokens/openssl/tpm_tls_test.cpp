@@ -69,6 +69,12 @@ TEST_F(ATpm, AuthenticatesATlsClientWithAnEcP384Key) {
   expect_authenticates(**key);
 }
 
+TEST_F(ATpm, AuthenticatesATlsClientWithAnEcP521Key) {
+  const auto key = token_.create_key({.algorithm = KeyAlgorithm::ec_p521});
+  ASSERT_TRUE(key) << key.error().sentence();
+  expect_authenticates(**key);
+}
+
 TEST_F(ATpm, AuthenticatesATlsClientWithAnRsa2048Key) {
   const auto key = token_.create_key({.algorithm = KeyAlgorithm::rsa_2048});
   ASSERT_TRUE(key) << key.error().sentence();
