@@ -33,7 +33,7 @@ Result<> make_auth_value(const SecretFile& file) {
   std::array<std::byte, 2 * random_bytes> text{};
   for (std::size_t i = 0; i < random.size(); ++i) {
     text.at(2 * i) = static_cast<std::byte>(digits[random.at(i) >> 4U]);
-    text.at(2 * i + 1) = static_cast<std::byte>(digits[random.at(i) & 0xFU]);
+    text.at((2 * i) + 1) = static_cast<std::byte>(digits[random.at(i) & 0xFU]);
   }
   auto written = write_new_secret(file, text);
   wipe(text);
