@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <iostream>
 
 #include "dbus/ctl/json.h"
@@ -16,7 +17,9 @@ void print_text(const Diagnosis& diagnosis) {
   }
   print_table({"VERDICT", "TOKEN", "LOCATION", "FOUND", "WHY"}, rows);
   if (diagnosis.advice.empty()) return;
-  std::cout << "\nno IDevID was found\n";
+  const bool some = std::ranges::any_of(diagnosis.evidence,
+                                        [](const auto& evidence) { return text(evidence, "verdict") == "taken"; });
+  std::cout << (some ? "\nnot every identity has an IDevID\n" : "\nno IDevID was found\n");
   for (const auto& advice : diagnosis.advice) std::cout << "hint: " << advice << "\n";
 }
 

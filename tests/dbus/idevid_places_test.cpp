@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
-#include <functional>
+#include <iostream>
 #include <iterator>
 
 #include "tests/dbus/hsm_device.h"
@@ -99,6 +99,40 @@ INSTANTIATE_TEST_SUITE_P(
                     Factory{"TheOlderIndex", FactoryHabits{.index = "0x01c90000"}},
                     Factory{"APolicyOnly", FactoryHabits{.user_with_auth = false}}),
     [](const auto& of) { return of.param.name; });
+
+TEST(ADeviceWhoseTpmIsFullOfOtherThings, FindsItsIdevidInFourCommandsForEachCandidate) {
+  Device device;
+  const TemporaryDirectory work;
+  run_tpm2(device.swtpm().tcti(),
+           "cd " + work.path().string() +
+               "; tpm2_createprimary -Q -C o -G ecc256:ecdsa -a 'fixedtpm|fixedparent|sensitivedataorigin|userwithauth|"
+               "sign' -c key.ctx; tpm2_flushcontext -t; for i in 1 2 3 4 5 6 7 8 9; do "
+               "tpm2_evictcontrol -Q -C o -c key.ctx 0x8102000$i; tpm2_flushcontext -t; "
+               "tpm2_nvdefine -Q -C o -s 8 0x0180000$i; done; "
+               "head -c 500 /dev/zero >zeros; for i in 0 1 2 3 4 5 6 7 8; do "
+               "tpm2_nvdefine -Q -C o -s 8 0x01c9030$i; done; "
+               "tpm2_nvdefine -Q -C o -s 500 0x01c90000; tpm2_nvwrite -Q -C o 0x01c90000 -i zeros");
+  ASSERT_EQ(count_handles(device.swtpm().tcti(), "persistent"), 10U);
+  ASSERT_EQ(count_handles(device.swtpm().tcti(), "nv-index"), 20U);
+  ASSERT_EQ(device.ctl({"status"}).status, 1) << "not enrolled, and devidd runs";
+  device.tap().reset();
+  const auto outcome = device.ctl({"doctor", "--json"});
+  ASSERT_EQ(outcome.status, 0) << outcome.output << outcome.errors;
+  const std::size_t candidates = json::parse(outcome.output)["evidence"].size();
+  EXPECT_EQ(candidates, 12U) << "ten keys and two certificates: " << outcome.output;
+  const auto seen = device.tap().seen();
+  std::cout << "doctor: " << candidates << " candidates, " << seen.summary() << "\n";
+  EXPECT_LE(seen.commands.size() - seen.retried, 4 * candidates);
+  EXPECT_EQ(count_handles(device.swtpm().tcti(), "persistent"), 10U) << "the doctor changes nothing";
+}
+
+TEST(TheDoctor, ChangesNothingInATpmWithAKeyThatNeedsItsPolicy) {
+  Device device({.factory = {.user_with_auth = false}});
+  ASSERT_EQ(device.ctl({"doctor"}).status, 0);
+  ASSERT_TRUE(device.bus().kill_owner(SIGTERM));
+  EXPECT_EQ(count_handles(device.swtpm().tcti(), "persistent"), 1U) << "that of the factory";
+  EXPECT_EQ(count_handles(device.swtpm().tcti(), "transient"), 0U);
+}
 
 /// Several forms of one certificate, in a file that devid.toml names.
 TEST(AnIdevidCertificateInAFile, IsPemOrDerAndMayHaveItsChain) {

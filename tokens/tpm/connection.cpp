@@ -77,7 +77,8 @@ Result<std::unique_ptr<Connection>> Connection::open(const TpmSpec& spec, Refuse
 
 Result<Session*> Connection::session() {
   if (session_) return &*session_;
-  const auto root = storage_root(usual_parent());
+  const auto root = storage_root(usual_parent(), IfAbsent::fail);
+  if (!root && root.error().code == Errc::token_no_such_key) return session_without_root();
   if (!root) return fail(root.error());
   if (session_) return &*session_;  // it was needed to make the storage root key
   auto started = Session::start(*context_, *root);
@@ -89,9 +90,18 @@ Result<Session*> Connection::session() {
   return &*session_;
 }
 
-Result<ESYS_TR> Connection::storage_root(TPM2_HANDLE parent) {
+Result<Session*> Connection::session_without_root() {
+  const auto salt_key = make_salt_key(*context_);
+  if (!salt_key) return fail(salt_key.error());
+  auto started = Session::start(*context_, salt_key->tr());
+  if (!started) return fail(while_doing("start a session with the TPM", std::move(started.error())));
+  session_.emplace(std::move(*started));
+  return &*session_;
+}
+
+Result<ESYS_TR> Connection::storage_root(TPM2_HANDLE parent, IfAbsent if_absent) {
   if (const auto known = roots_.find(parent); known != roots_.end()) return known->second.tr();
-  auto opened = open_or_make(parent);
+  auto opened = open_or_make(parent, if_absent);
   if (!opened) return fail(std::move(opened.error()));
   const ESYS_TR tr = opened->tr();
   if (spec_.storage_root_auth && !opened->is_transient()) {
@@ -104,11 +114,11 @@ Result<ESYS_TR> Connection::storage_root(TPM2_HANDLE parent) {
   return tr;
 }
 
-Result<StorageRoot> Connection::open_or_make(TPM2_HANDLE parent) {
+Result<StorageRoot> Connection::open_or_make(TPM2_HANDLE parent, IfAbsent if_absent) {
   if (parent == TPM2_RH_OWNER) return make(parent);
   auto opened = open_storage_root(*context_, parent);
   if (opened || opened.error().code != Errc::token_no_such_key) return opened;
-  if (parent == spec_.storage_root) return make(parent);
+  if (parent == spec_.storage_root) return if_absent == IfAbsent::make ? make(parent) : std::move(opened);
   opened.error().hint = fmt::format(
       "the key was made beneath it, and [tpm] srk in devid.toml has another one: make it again with tpm2_createprimary "
       "-C o -G ecc -c srk.ctx && tpm2_evictcontrol -C o -c srk.ctx 0x{:08x}, or enroll again",
@@ -138,14 +148,7 @@ Result<StorageRoot> Connection::make(TPM2_HANDLE parent) {
 Result<Session*> Connection::owner_session() {
   if (!spec_.owner_auth && !spec_.storage_root_auth) return nullptr;
   if (auto set = use_auth_value(*context_, ESYS_TR_RH_OWNER, spec_.owner_auth); !set) return fail(set.error());
-  if (!session_) {
-    const auto salt_key = make_salt_key(*context_);
-    if (!salt_key) return fail(salt_key.error());
-    auto started = Session::start(*context_, salt_key->tr());
-    if (!started) return fail(while_doing("start a session with the TPM", std::move(started.error())));
-    session_.emplace(std::move(*started));
-  }
-  return &*session_;
+  return session_ ? Result<Session*>(&*session_) : session_without_root();
 }
 
 Result<KeyBlob> Connection::create(KeyAlgorithm algorithm, const KeyAuthorization& authorization) {

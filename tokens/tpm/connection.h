@@ -91,9 +91,12 @@ class Connection {
   Connection(std::unique_ptr<Context> context, const TpmSpec& spec, RefusedValues& refused)
       : context_(std::move(context)), spec_(spec), refused_(refused), endorsement_(*context_, spec.endorsement_auth) {}
 
+  /// What becomes of a storage root key that is not there: whoever only signs with keys of the factory needs none.
+  enum class IfAbsent { make, fail };
+
   [[nodiscard]] TPM2_HANDLE usual_parent() const { return spec_.storage_root.value_or(TPM2_RH_OWNER); }
-  Result<ESYS_TR> storage_root(TPM2_HANDLE parent);
-  Result<StorageRoot> open_or_make(TPM2_HANDLE parent);
+  Result<ESYS_TR> storage_root(TPM2_HANDLE parent, IfAbsent if_absent = IfAbsent::make);
+  Result<StorageRoot> open_or_make(TPM2_HANDLE parent, IfAbsent if_absent);
   Result<StorageRoot> make(TPM2_HANDLE parent);
   Result<ESYS_TR> load(const KeyBlob& key);
   Result<const Derived*> load(const DerivedKey& key);
@@ -103,6 +106,9 @@ class Connection {
   Result<Secret> auth_value_of(const KeyBlob& key) const;
   /// With the authorization that a key at a handle wants: an empty auth value, or a policy.
   Result<Call> send_authorized_sign(const Known& known, const SignRequest& request, Esys<TPMT_SIGNATURE>& signature);
+  /// Salted with a key that is made for that and forgotten.
+  Result<Session*> session_without_root();
+  Result<Session> start_policy(TPMI_ALG_HASH hash);
   Result<Session> satisfied_policy(const EndorsementPolicy& policy);
 
   /// Whether a call failed because the object that it used is not (or no longer) the one that we think.

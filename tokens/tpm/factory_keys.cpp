@@ -73,16 +73,24 @@ Result<Call> Connection::send_authorized_sign(const Known& known, const SignRequ
   return sign;
 }
 
-Result<Session> Connection::satisfied_policy(const EndorsementPolicy& policy) {
-  const auto root = storage_root(usual_parent());
+Result<Session> Connection::start_policy(TPMI_ALG_HASH hash) {
+  const auto root = storage_root(usual_parent(), IfAbsent::fail);
+  if (!root && root.error().code == Errc::token_no_such_key) {
+    const auto salt_key = make_salt_key(*context_);
+    return salt_key ? Session::start_policy(*context_, salt_key->tr(), hash) : fail(salt_key.error());
+  }
   if (!root) return fail(root.error());
+  auto started = Session::start_policy(*context_, *root, hash);
+  if (!started && is_replaced(*root)) forget_storage_root(usual_parent());
+  return started;
+}
+
+Result<Session> Connection::satisfied_policy(const EndorsementPolicy& policy) {
   const auto guard = session();
   if (!guard) return fail(guard.error());
-  auto policy_session = Session::start_policy(*context_, *root, hash_algorithm(policy.hash));
-  if (!policy_session) {
-    if (is_replaced(*root)) forget_storage_root(usual_parent());
+  auto policy_session = start_policy(hash_algorithm(policy.hash));
+  if (!policy_session)
     return fail(while_doing("start a policy session with the TPM", std::move(policy_session.error())));
-  }
   const auto call = endorsement_.satisfy(**guard, policy, *policy_session);
   if (!call) return fail(call.error());
   if (call->ok()) return policy_session;
@@ -116,7 +124,7 @@ Result<const Connection::Derived*> Connection::load(const DerivedKey& key) {
 
 Result<TPMT_SIGNATURE> Connection::sign(const DerivedKey& key, const TPM2B_PUBLIC& expected,
                                         const SignRequest& request) {
-  const auto guard = session();  // first: a storage root key that has to be made takes the place of the derived one
+  const auto guard = session();  // first: a storage root key that is made for now takes the place of the derived one
   if (!guard) return fail(guard.error());
   const auto derived = load(key);
   if (!derived) return fail(derived.error());

@@ -300,6 +300,7 @@ TEST_F(APolicyOnlyIdevid, SignsAgainAfterSomebodyFlushedTheSessions) {
 
 TEST_F(APolicyOnlyIdevid, CostsThreeCommandsMoreForEachSignature) {
   TpmToken token(device_.spec());
+  ASSERT_TRUE(token.create_key({})) << "as each enrollment does: there is a storage root key then";
   const auto key = token.open_key_at(device_.factory().key_location);
   ASSERT_TRUE(key) << key.error().sentence();
   expect_signs_as_it_likes(**key);
