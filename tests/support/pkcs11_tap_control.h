@@ -94,6 +94,8 @@ enum class ModuleMisbehaviour : std::uint32_t {
   endless_objects = 1U << 10U,        ///< C_FindObjects never comes to an end
   many_slots = 1U << 11U,             ///< C_GetSlotList and C_GetMechanismList say 2^31, whatever the buffer has
   unprintable_names = 1U << 12U,      ///< serial number, manufacturer and model of the token are escape sequences
+  vague_logins = 1U << 13U,           ///< C_Login says CKR_FUNCTION_FAILED, whatever was wrong
+  wide_searches = 1U << 14U,          ///< C_FindObjectsInit takes no notice of what is searched for
 };
 
 /// What the tap and whoever controls it share: a file that both map. The number of a function is its place in

@@ -195,6 +195,17 @@ CK_RV forward(Is<&Functions::C_CloseAllSessions> /*function*/, CK_SLOT_ID slot) 
   return rv;
 }
 
+CK_RV forward(Is<&Functions::C_Login> /*function*/, CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_UTF8CHAR* pin,
+              CK_ULONG size) {
+  const CK_RV rv = tap().real->C_Login(session, user, pin, size);
+  return rv != CKR_OK && does(ModuleMisbehaviour::vague_logins) ? CKR_FUNCTION_FAILED : rv;
+}
+
+CK_RV forward(Is<&Functions::C_FindObjectsInit> /*function*/, CK_SESSION_HANDLE session, CK_ATTRIBUTE* wanted,
+              CK_ULONG count) {
+  return tap().real->C_FindObjectsInit(session, wanted, does(ModuleMisbehaviour::wide_searches) ? 0 : count);
+}
+
 void lie_about(CK_ATTRIBUTE& attribute) {
   if (does(ModuleMisbehaviour::long_attributes)) attribute.ulValueLen = 1UL << 30U;
   if (does(ModuleMisbehaviour::unavailable_attributes)) attribute.ulValueLen = CK_UNAVAILABLE_INFORMATION;

@@ -174,6 +174,10 @@ bool is_lost(CK_RV rv) {
 
 bool refuses_pin(CK_RV rv) { return rv == CKR_PIN_INCORRECT || rv == CKR_PIN_INVALID || rv == CKR_PIN_LEN_RANGE; }
 
+bool says_nothing(CK_RV rv) {
+  return rv == CKR_GENERAL_ERROR || rv == CKR_FUNCTION_FAILED || rv == CKR_DEVICE_ERROR || rv >= CKR_VENDOR_DEFINED;
+}
+
 bool refuses_mechanism(CK_RV rv) { return rv == CKR_MECHANISM_INVALID || rv == CKR_MECHANISM_PARAM_INVALID; }
 
 bool refuses_template(CK_RV rv) {

@@ -17,6 +17,8 @@ Error to_error(const Call& call);
 bool is_lost(CK_RV rv);
 /// The PIN is wrong or cannot be right.
 bool refuses_pin(CK_RV rv);
+/// It may mean anything: there are modules that answer so to a wrong PIN, too.
+bool says_nothing(CK_RV rv);
 /// The token does not do this mechanism.
 bool refuses_mechanism(CK_RV rv);
 /// The token does not like an attribute, or that one is there or not.

@@ -66,7 +66,7 @@ Error entered_at_the_token(const Slot& slot) {
 bool is_about_the_pin(Errc code) {
   return code == Errc::token_auth_failed || code == Errc::token_locked_out || code == Errc::token_unsupported ||
          code == Errc::config_missing || code == Errc::config_invalid || code == Errc::state_corrupt ||
-         code == Errc::token_not_ready;
+         code == Errc::storage_failed || code == Errc::token_not_ready;
 }
 
 }  // namespace
@@ -166,10 +166,12 @@ Result<Secret> Hsm::pin_for(const Slot& slot) {
   if (!source) return fail(source.error());
   auto pin = read_secret(*source);
   if (!pin) return fail(while_doing("read the PIN of the token", std::move(pin.error())));
-  const auto was_refused = refused_.contains(slot.serial(), *pin);
+  const auto was_refused = refused_.contains(slot.identity(), *pin);
   if (!was_refused) return fail(was_refused.error());
   if (*was_refused) return fail(refused_before(slot, refused_));
   if (slot.has(CKF_USER_PIN_FINAL_TRY)) return fail(final_try(slot));
+  if (auto ready = refused_.make_ready(); !ready)
+    return fail(while_doing("keep a record of wrong PINs, without which none is tried", std::move(ready.error())));
   return pin;
 }
 
@@ -178,19 +180,32 @@ Result<> Hsm::log_in(CK_USER_TYPE user) {
   Slot slot = session_->slot();
   const Call asked{.name = "C_GetTokenInfo", .rv = module_->functions().C_GetTokenInfo(slot.id, &slot.token)};
   if (asked.rv != CKR_OK) return session_->check(asked);
-  if (slot.serial() != session_->slot().serial()) return session_->check({"C_GetTokenInfo", CKR_DEVICE_REMOVED});
+  if (slot.identity() != session_->slot().identity()) return session_->check({"C_GetTokenInfo", CKR_DEVICE_REMOVED});
   const auto pin = pin_for(slot);
   if (!pin) return fail(pin.error());
   const CK_RV rv = session_->login(user, *pin);
-  if (rv == CKR_OK) std::ignore = refused_.remove(slot.serial());  // what stays is of a PIN that is not used any more
+  if (rv == CKR_OK) std::ignore = refused_.remove(slot.identity());  // what stays is of a PIN that is not used any more
   if (rv == CKR_OK || rv == CKR_USER_ALREADY_LOGGED_IN) return {};
   const Call call{.name = "C_Login", .rv = rv};
-  return fail(refuses_pin(rv) ? refused(call, slot, *pin) : to_error(call));
+  return fail(refuses_pin(rv) || was_counted(slot) ? refused(call, slot, *pin) : to_error(call));
+}
+
+/// There are modules that have one error for everything. What the token counts tells a wrong PIN then, if it tells.
+bool Hsm::was_counted(const Slot& before) const {
+  constexpr CK_FLAGS counters = CKF_USER_PIN_COUNT_LOW | CKF_USER_PIN_FINAL_TRY | CKF_USER_PIN_LOCKED;
+  CK_TOKEN_INFO now{};
+  return session_->doubts_pin() && module_->functions().C_GetTokenInfo(before.id, &now) == CKR_OK &&
+         (now.flags & ~before.token.flags & counters) != 0;
 }
 
 Error Hsm::refused(const Call& call, const Slot& slot, const Secret& pin) {
   Error error = to_error(call);
-  if (const auto noted = refused_.add(slot.serial(), pin); !noted)
+  if (!refuses_pin(call.rv)) {
+    error.code = Errc::token_auth_failed;
+    error.retry = Retry::after_operator;
+    error.what = "the token counts the PIN as a wrong one";
+  }
+  if (const auto noted = refused_.add(slot.identity(), pin); !noted)
     error.reason += "; that it is wrong cannot be noted for after a restart: " + noted.error().sentence();
   Slot now = slot;
   if (module_->functions().C_GetTokenInfo(now.id, &now.token) != CKR_OK) return error;
@@ -210,8 +225,9 @@ void Hsm::restart() {
 
 bool Hsm::restart_helps() {
   if (!connecting_lost_) return false;
+  const bool doubtful = session_ && session_->doubts_pin();
   restart();
-  return true;
+  return !doubtful;
 }
 
 }  // namespace devid::pkcs11

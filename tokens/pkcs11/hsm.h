@@ -43,7 +43,7 @@ class Hsm {
 
   /// Does `operation(Session&)`, which returns a Result. When it failed over something that was remembered from before
   /// (a session, a login, a handle), or the module stumbled, the module and the session are started anew, and it is
-  /// done once more.
+  /// done once more; but not if it stumbled over a PIN, which may be a wrong one.
   template <class Operation>
   auto run(Login login, const Operation& operation) -> std::invoke_result_t<Operation, Session&> {
     for (bool again = true;; again = false) {
@@ -57,8 +57,9 @@ class Hsm {
         if (session_->is_spoilt()) forget_session();
         return result;
       }
+      const bool once_more = again && !session_->doubts_pin();
       restart();
-      if (!again) return result;
+      if (!once_more) return result;
     }
   }
 
@@ -81,6 +82,7 @@ class Hsm {
   Result<> log_in(CK_USER_TYPE user);
   Result<Secret> pin_for(const Slot& slot);
   Result<SecretSource> pin_source() const;
+  [[nodiscard]] bool was_counted(const Slot& before) const;
   Error refused(const Call& call, const Slot& slot, const Secret& pin);
   void restart();
   bool restart_helps();

@@ -223,7 +223,7 @@ Result<TokenReport> Pkcs11Token::inspect() {
                      .firmware = fmt::format("{}.{}", token.firmwareVersion.major, token.firmwareVersion.minor),
                      .algorithms = std::move(*algorithms),
                      .remarks = pkcs11::remarks_of(token)};
-    if (state_->hsm.refused_pins().knows(slot.serial()))
+    if (state_->hsm.refused_pins().knows(slot.identity()))
       said.remarks.emplace_back("the token refused the PIN that devid was given; devid does not try it again");
     return said;
   });

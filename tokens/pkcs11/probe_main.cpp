@@ -68,7 +68,8 @@ void use(CK_FUNCTION_LIST& functions) {
 int main(int argc, char** argv) {
   if (argc != 2) return 2;
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  ::prctl(PR_SET_DUMPABLE, 0);  // a crash is reported, and leaves no core
+  ::prctl(PR_SET_DUMPABLE, 0);                   // a crash is reported, and leaves no core
+  ::close_range(report_descriptor + 1, ~0U, 0);  // libraries of devidd may have forgotten O_CLOEXEC
   use(load(argv[1]));
   report("done");
   ::_exit(0);  // what a module does when the process ends is not of interest

@@ -6,11 +6,11 @@
 #include <openssl/rand.h>
 
 #include <algorithm>
-#include <cctype>
-#include <iterator>
+#include <array>
 #include <optional>
 #include <sstream>
 #include <utility>
+#include <vector>
 
 #include "base/file.h"
 #include "base/openssl.h"
@@ -19,33 +19,15 @@ namespace devid::pkcs11 {
 namespace {
 
 constexpr std::string_view first_line = "devid refused PINs 1";
-constexpr std::size_t largest_file = std::size_t{16} * 1024;
+constexpr std::size_t largest_file = std::size_t{32} * 1024;
 constexpr std::size_t most_hashes = 64;
 constexpr std::size_t salt_size = 16;
 constexpr std::size_t hash_size = 32;
-constexpr std::size_t longest_name = 128;
 
 std::string to_hex(BytesView bytes) {
   std::string hex;
   for (const std::byte byte : bytes) hex += fmt::format("{:02x}", std::to_integer<unsigned>(byte));
   return hex.empty() ? "-" : hex;
-}
-
-/// A name that cannot leave its directory: what is not a letter, digit, '-', '_' or '.' is written as %XX. Names that
-/// are URIs may be longer than a file's: of those the end is a hash of all.
-std::string file_name(std::string_view name) {
-  std::string safe;
-  for (const char c : name) {
-    const auto octet = static_cast<unsigned char>(c);
-    const bool plain = std::isalnum(octet) != 0 || c == '-' || c == '_' || (c == '.' && !safe.empty());
-    safe += plain ? std::string(1, c) : fmt::format("%{:02X}", octet);
-  }
-  if (safe.size() > longest_name) {
-    Bytes hash(hash_size);
-    EVP_Digest(name.data(), name.size(), as_uchar(std::span(hash)), nullptr, EVP_sha256(), nullptr);
-    safe = safe.substr(0, longest_name) + to_hex(hash);
-  }
-  return safe + ".refused-pin";
 }
 
 std::optional<Bytes> from_hex(const std::string& hex, std::size_t largest) {
@@ -58,24 +40,31 @@ std::optional<Bytes> from_hex(const std::string& hex, std::size_t largest) {
   return bytes;
 }
 
-}  // namespace
-
-RefusedPins::RefusedPins(const std::filesystem::path& directory, std::string_view name, std::string_view configuration)
-    : directory_(directory), file_(directory / file_name(name)), configuration_(configuration) {}
-
 /// RFC 7914, at about 50 ms: who can read the file, may try every short PIN, but slowly.
-Result<Bytes> RefusedPins::hash_of(const Secret& pin, BytesView salt) const {
+Result<Bytes> hash_of(const Secret& pin, BytesView salt) {
   constexpr uint64_t n = 1U << 14U;
   constexpr uint64_t memory = uint64_t{64} * 1024 * 1024;
   Bytes hash(hash_size);
-  Bytes salt_of_both = to_bytes(salt);
-  std::ranges::copy(as_bytes(configuration_), std::back_inserter(salt_of_both));
   const std::string_view text = as_text(pin.reveal());
-  if (EVP_PBE_scrypt(text.data(), text.size(), as_uchar(BytesView(salt_of_both)), salt_of_both.size(), n, 8, 1, memory,
-                     as_uchar(std::span(hash)), hash.size()) != 1)
+  if (EVP_PBE_scrypt(text.data(), text.size(), as_uchar(salt), salt.size(), n, 8, 1, memory, as_uchar(std::span(hash)),
+                     hash.size()) != 1)
     return fail(openssl_error(Errc::internal, Retry::later, "cannot hash a PIN"));
   return hash;
 }
+
+Bytes digest_of(std::string_view text) {
+  Bytes digest(hash_size);
+  EVP_Digest(text.data(), text.size(), as_uchar(std::span(digest)), nullptr, EVP_sha256(), nullptr);
+  return digest;
+}
+
+}  // namespace
+
+RefusedPins::RefusedPins(const std::filesystem::path& directory, std::string_view name, std::string_view configuration)
+    : directory_(directory),
+      file_(directory / "refused-pins"),
+      name_(digest_of(name)),
+      configuration_(digest_of(configuration)) {}
 
 Result<RefusedPins::Hashes> RefusedPins::read() const {
   const auto corrupt = [this] {
@@ -94,72 +83,87 @@ Result<RefusedPins::Hashes> RefusedPins::read() const {
   if (!std::getline(lines, line) || line != first_line) return corrupt();
   while (std::getline(lines, line)) {
     std::istringstream words(line);
-    std::string serial;
-    std::string salt;
-    std::string value;
-    words >> serial >> salt >> value;
-    const auto of = from_hex(serial, largest_file);
-    auto salt_bytes = from_hex(salt, salt_size);
-    auto value_bytes = from_hex(value, hash_size);
-    if (!of || !salt_bytes || !value_bytes || salt_bytes->size() != salt_size || value_bytes->size() != hash_size)
+    std::string token;
+    std::array<std::string, 4> fields;  // name, configuration, salt, value
+    words >> token;
+    for (std::string& field : fields) words >> field;
+    const auto of = from_hex(token, largest_file);
+    std::vector<Bytes> values;
+    for (const std::string& field : fields) values.push_back(from_hex(field, hash_size).value_or(Bytes()));
+    const auto is_whole = [](const Bytes& bytes) { return bytes.size() == hash_size; };
+    if (!of || !is_whole(values[0]) || !is_whole(values[1]) || values[2].size() != salt_size || !is_whole(values[3]))
       return corrupt();
-    hashes.insert_or_assign(std::string(as_text(*of)),
-                            Hash{.salt = std::move(*salt_bytes), .value = std::move(*value_bytes)});
+    hashes.insert_or_assign(
+        {std::string(as_text(*of)), std::move(values[0])},
+        Hash{.configuration = std::move(values[1]), .salt = std::move(values[2]), .value = std::move(values[3])});
   }
   return hashes;
 }
 
 Result<> RefusedPins::write(const Hashes& hashes) const {
-  if (hashes.empty()) return devid::remove_all(file_);
   std::string content = std::string(first_line) + "\n";
-  for (const auto& [serial, hash] : hashes)
-    content += fmt::format("{} {} {}\n", to_hex(as_bytes(serial)), to_hex(hash.salt), to_hex(hash.value));
+  for (const auto& [key, hash] : hashes) {
+    const auto& [token, name] = key;
+    content += fmt::format("{} {} {} {} {}\n", to_hex(as_bytes(token)), to_hex(name), to_hex(hash.configuration),
+                           to_hex(hash.salt), to_hex(hash.value));
+  }
   if (auto made = make_directories(directory_, 0700); !made) return made;
   return write_file_atomically(file_, content, 0600);
 }
 
-Result<bool> RefusedPins::is_of(const Hash& hash, const Secret& pin) const {
-  const auto value = hash_of(pin, hash.salt);
-  if (!value) return fail(value.error());
-  return CRYPTO_memcmp(value->data(), hash.value.data(), hash_size) == 0;
+Result<bool> RefusedPins::tell(const Hashes& hashes, const std::string& token, const Secret& pin) const {
+  for (const auto& [key, hash] : hashes) {
+    const bool outdated = key.second == name_ && hash.configuration != configuration_;
+    if (key.first != token || outdated) continue;
+    const auto value = hash_of(pin, hash.salt);
+    if (!value) return fail(value.error());
+    if (CRYPTO_memcmp(value->data(), hash.value.data(), hash_size) == 0) return true;
+  }
+  return false;
 }
 
-Result<bool> RefusedPins::contains(const std::string& serial, const Secret& pin) const {
-  if (const auto found = unsaved_.find(serial); found != unsaved_.end()) return is_of(found->second, pin);
+Result<bool> RefusedPins::contains(const std::string& token, const Secret& pin) const {
+  auto unsaved = tell(unsaved_, token, pin);
+  if (!unsaved || *unsaved) return unsaved;
   const auto hashes = read();
-  if (!hashes) return fail(hashes.error());
-  const auto found = hashes->find(serial);
-  return found == hashes->end() ? Result<bool>(false) : is_of(found->second, pin);
+  return hashes ? tell(*hashes, token, pin) : fail(hashes.error());
 }
 
-bool RefusedPins::knows(const std::string& serial) const {
-  if (unsaved_.contains(serial)) return true;
+bool RefusedPins::knows(const std::string& token) const {
   const auto hashes = read();
-  return !hashes || hashes->contains(serial);
+  const auto is_of_token = [&](const auto& entry) { return entry.first.first == token; };
+  return !hashes || std::ranges::any_of(*hashes, is_of_token) || std::ranges::any_of(unsaved_, is_of_token);
 }
 
-Result<> RefusedPins::add(const std::string& serial, const Secret& pin) {
-  Hash hash{.salt = Bytes(salt_size), .value = {}};
+Result<> RefusedPins::make_ready() const {
+  const auto hashes = read();
+  return hashes ? write(*hashes) : fail(hashes.error());
+}
+
+Result<> RefusedPins::add(const std::string& token, const Secret& pin) {
+  Hash hash{.configuration = configuration_, .salt = Bytes(salt_size), .value = {}};
   if (RAND_bytes(as_uchar(std::span(hash.salt)), static_cast<int>(salt_size)) != 1)
     return fail(openssl_error(Errc::internal, Retry::later, "cannot make a salt"));
   auto value = hash_of(pin, hash.salt);
   if (!value) return fail(std::move(value.error()));
   hash.value = std::move(*value);
-  unsaved_.insert_or_assign(serial, hash);
+  const Hashes::key_type key(token, name_);
+  unsaved_.insert_or_assign(key, hash);
   auto hashes = read();
   if (!hashes) return fail(std::move(hashes.error()));
-  if (hashes->size() >= most_hashes && !hashes->contains(serial)) hashes->erase(hashes->begin());
-  hashes->insert_or_assign(serial, std::move(hash));
+  if (hashes->size() >= most_hashes && !hashes->contains(key)) hashes->erase(hashes->begin());
+  hashes->insert_or_assign(key, std::move(hash));
   if (auto written = write(*hashes); !written) return written;
-  unsaved_.erase(serial);
+  unsaved_.erase(key);
   return {};
 }
 
-Result<> RefusedPins::remove(const std::string& serial) {
-  unsaved_.erase(serial);
+Result<> RefusedPins::remove(const std::string& token) {
+  const Hashes::key_type key(token, name_);
+  unsaved_.erase(key);
   auto hashes = read();
   if (!hashes) return fail(std::move(hashes.error()));
-  return hashes->erase(serial) == 0 ? Result<>() : write(*hashes);
+  return hashes->erase(key) == 0 ? Result<>() : write(*hashes);
 }
 
 }  // namespace devid::pkcs11

@@ -61,6 +61,7 @@ CK_RV Session::login(CK_USER_TYPE user, const Secret& pin) {
   auto* text = const_cast<unsigned char*>(as_uchar(pin.reveal()));  // NOLINT(cppcoreguidelines-pro-type-const-cast)
   const CK_RV rv = functions_.C_Login(handle_, user, text, pin.size());
   std::ignore = check({.name = "C_Login", .rv = rv});
+  doubts_pin_ = says_nothing(rv);
   if ((rv == CKR_OK || rv == CKR_USER_ALREADY_LOGGED_IN) && user == CKU_USER) {
     logged_in_ = true;
     objects_.clear();
@@ -112,7 +113,10 @@ Result<std::vector<Object>> Session::objects_of(const Bytes& id) {
   const auto known = objects_.find(id);
   if (known != objects_.end()) return known->second;
   auto found = find(std::move(Template().add(CKA_ID, id)), most_of_one_id);
-  if (found && !found->empty()) remember(id, *found);
+  if (!found) return found;
+  // What has this CKA_ID may be destroyed: a module that searches badly is not believed.
+  std::erase_if(*found, [&](const Object& object) { return object.name.id != id; });
+  if (!found->empty()) remember(id, *found);
   return found;
 }
 

@@ -33,6 +33,8 @@ class Session {
   /// A signature was begun that can only be ended with the session (PKCS#11 v2.40, 5.11).
   [[nodiscard]] bool is_spoilt() const { return spoilt_; }
   [[nodiscard]] bool is_logged_in() const { return logged_in_; }
+  /// A login failed, and the token did not say whether because of the PIN.
+  [[nodiscard]] bool doubts_pin() const { return doubts_pin_; }
 
   /// C_Login. CKR_USER_ALREADY_LOGGED_IN, by another session of the process, is a login too. CKU_USER forgets the
   /// objects that were found.
@@ -95,6 +97,7 @@ class Session {
   bool logged_in_ = false;
   bool lost_ = false;
   bool spoilt_ = false;
+  bool doubts_pin_ = false;
   CK_RV last_ = CKR_OK;
   std::map<Bytes, std::vector<Object>> objects_;
 };

@@ -67,6 +67,10 @@ Error not_initialized(const Slot& slot) {
 
 }  // namespace
 
+std::string Slot::identity() const {
+  return text_of(token.manufacturerID) + '\n' + text_of(token.model) + '\n' + serial();
+}
+
 std::string slot_text(const Slot& slot) {
   return fmt::format("token '{}', serial '{}', manufacturer '{}', slot-id={}{}", printable(text_of(slot.token.label)),
                      printable(slot.serial()), printable(text_of(slot.token.manufacturerID)), slot.id,

@@ -17,8 +17,9 @@ struct Slot {
   CK_TOKEN_INFO token{};
 
   [[nodiscard]] bool has(CK_FLAGS flag) const { return (token.flags & flag) != 0; }
-  /// The token's serial number, which a PIN that was wrong is bound to.
   [[nodiscard]] std::string serial() const { return text_of(token.serialNumber); }
+  /// Which token it is, whatever module leads to it: manufacturer, model and serial number.
+  [[nodiscard]] std::string identity() const;
 };
 
 /// "token 'dev', serial '0001', manufacturer 'ACME', slot-id=3".

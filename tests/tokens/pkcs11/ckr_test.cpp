@@ -63,6 +63,8 @@ TEST(AReturnValue, OfABrokenSessionCanBeMendedAndThatOfAWrongPinCannot) {
     EXPECT_FALSE(is_lost(rv)) << ckr_name(rv);
   for (const CK_RV rv : {CKR_PIN_INCORRECT, CKR_PIN_INVALID, CKR_PIN_LEN_RANGE}) EXPECT_TRUE(refuses_pin(rv));
   for (const CK_RV rv : {CKR_OK, CKR_PIN_EXPIRED, CKR_PIN_LOCKED, CKR_DEVICE_ERROR}) EXPECT_FALSE(refuses_pin(rv));
+  for (const CK_RV rv : {CKR_GENERAL_ERROR, CKR_VENDOR_DEFINED | 5U}) EXPECT_TRUE(says_nothing(rv));
+  for (const CK_RV rv : {CKR_OK, CKR_PIN_INCORRECT, CKR_SESSION_CLOSED}) EXPECT_FALSE(says_nothing(rv));
 }
 
 }  // namespace

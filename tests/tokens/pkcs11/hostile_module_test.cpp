@@ -88,6 +88,7 @@ INSTANTIATE_TEST_SUITE_P(Lies, EveryLieOfAHostileModule,
                                          Lie{"many objects", ModuleMisbehaviour::many_objects},
                                          Lie{"endless objects", ModuleMisbehaviour::endless_objects},
                                          Lie{"many slots", ModuleMisbehaviour::many_slots},
+                                         Lie{"wide searches", ModuleMisbehaviour::wide_searches},
                                          Lie{"unprintable names", ModuleMisbehaviour::unprintable_names}));
 
 TEST_F(AHostileModule, WithSignaturesOfAWrongLengthGetsAnError) {
@@ -104,6 +105,17 @@ TEST_F(AHostileModule, ThatFindsMoreThanItWasAskedForGetsAnError) {
   device_.tap().misbehave(ModuleMisbehaviour::many_objects);
   const auto keys = device_.make_token()->list_keys();
   EXPECT_EQ(code_of(keys), Errc::token_failed) << told(keys);
+}
+
+TEST_F(AHostileModule, ThatFindsWhatNobodyLookedForDestroysNoOtherKey) {
+  const auto other = token_->create_key({.label = "devid:gateway:2"});
+  ASSERT_TRUE(other) << told(other);
+  device_.tap().misbehave(ModuleMisbehaviour::wide_searches);
+  const auto destroyed = device_.make_token()->destroy_key((*other)->pem());
+  EXPECT_TRUE(destroyed) << told(destroyed);
+  device_.tap().heal();
+  EXPECT_TRUE(device_.make_token()->open_key(key_->pem()));
+  EXPECT_EQ(code_of(device_.make_token()->open_key((*other)->pem())), Errc::token_no_such_key);
 }
 
 TEST_F(AHostileModule, WithNamesThatAreEscapeSequencesIsShownWithoutThem) {

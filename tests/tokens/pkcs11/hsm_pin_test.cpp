@@ -49,6 +49,53 @@ TEST_F(APin, ThatIsWrongIsNotTriedAgainAfterARestart) {
   EXPECT_EQ(logins(), 1U);
 }
 
+TEST_F(APin, ThatIsWrongIsTriedOnceForATokenThatHasTwoNames) {
+  write(wrong_pin);
+  Pkcs11Spec spec = device_.spec();
+  spec.name = "another";
+  spec.uri += ";serial=" + device_.make_token()->inspect()->serial_number;
+  Pkcs11Token other(spec);
+  for (int turn = 0; turn < 2; ++turn) {
+    EXPECT_EQ(code_of(try_to_make_a_key()), Errc::token_auth_failed);
+    EXPECT_EQ(code_of(other.create_key({})), Errc::token_auth_failed);
+  }
+  EXPECT_EQ(logins(), 1U);
+}
+
+TEST_F(APin, IsNotTriedWhereItCouldNotBeNotedAsWrong) {
+  std::ofstream(device_.spec().state_directory) << "not a directory";
+  const auto token = device_.make_token();
+  const auto key = token->create_key({});
+  EXPECT_EQ(code_of(key), Errc::storage_failed) << told(key);
+  EXPECT_EQ(logins(), 0U);
+  const auto certificates = token->read_certificate(device_.factory().location);
+  EXPECT_TRUE(certificates) << told(certificates) << "; that needs no login";
+}
+
+TEST_F(APin, ThatIsWrongIsTriedOnceWhereTheTokenOnlyCountsIt) {
+  write(wrong_pin);
+  device_.tap().misbehave(ModuleMisbehaviour::vague_logins);
+  for (int restart = 0; restart < 3; ++restart) {
+    const auto key = try_to_make_a_key();
+    EXPECT_EQ(code_of(key), Errc::token_auth_failed) << told(key);
+  }
+  EXPECT_EQ(logins(), 1U);
+}
+
+TEST_F(APin, IsTriedOnceInOneGoWhereTheTokenDoesNotSayWhatIsWrong) {
+  for (const CK_RV rv : {CKR_GENERAL_ERROR, CKR_FUNCTION_FAILED, CKR_DEVICE_ERROR}) {
+    Pkcs11Token token(device_.spec());
+    device_.tap().reset();
+    device_.tap().fail_always("C_Login", rv);
+    const auto key = token.create_key({});
+    EXPECT_EQ(code_of(key), Errc::token_failed) << told(key);
+    EXPECT_EQ(logins(), 1U);
+    device_.tap().heal();
+    const auto again = token.create_key({});
+    EXPECT_TRUE(again) << told(again);
+  }
+}
+
 TEST_F(APin, ThatWasWrongAndIsChangedIsTriedAgain) {
   write(wrong_pin);
   Pkcs11Token token(device_.spec());

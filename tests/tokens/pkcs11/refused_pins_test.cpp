@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <sstream>
 
 #include "tests/support/temporary_directory.h"
@@ -22,7 +23,7 @@ Secret pin(std::string_view text) { return Secret(as_bytes(text)); }
 class ARefusedPin : public testing::Test {
  protected:
   /// As a process that starts would see it.
-  [[nodiscard]] RefusedPins records() const { return {state_, "hsm"}; }
+  [[nodiscard]] RefusedPins records(std::string_view name = "hsm") const { return {state_, name}; }
   static bool contains(const RefusedPins& records, const std::string& serial, std::string_view text) {
     const auto known = records.contains(serial, pin(text));
     EXPECT_TRUE(known) << known.error().sentence();
@@ -64,14 +65,6 @@ TEST_F(ARefusedPin, CountsForItsConfigurationOnly) {
   EXPECT_FALSE(contains(records_of("pkcs11:serial=0001"), "0001", "1234"));
 }
 
-TEST_F(ARefusedPin, OfATokenWithALongNameIsKept) {
-  const std::string name = "pkcs11:token=dev?module-path=/" + std::string(300, 'x');
-  EXPECT_FALSE(contains(RefusedPins(state_, name + "1"), "0001", "1234"));
-  ASSERT_TRUE(RefusedPins(state_, name + "1").add("0001", pin("1234")));
-  EXPECT_TRUE(contains(RefusedPins(state_, name + "1"), "0001", "1234"));
-  EXPECT_FALSE(contains(RefusedPins(state_, name + "2"), "0001", "1234"));
-}
-
 TEST_F(ARefusedPin, OfEachTokenIsKept) {
   ASSERT_TRUE(records().add("0001", pin("1234")));
   ASSERT_TRUE(records().add("0002", pin("4321")));
@@ -88,7 +81,29 @@ TEST_F(ARefusedPin, IsForgottenWhenTheTokenTookOne) {
   EXPECT_FALSE(contains(records(), "0001", "1234"));
   EXPECT_TRUE(contains(records(), "0002", "4321"));
   ASSERT_TRUE(records().remove("0002"));
-  EXPECT_TRUE(fs::is_empty(state_)) << "no file without a record";
+  EXPECT_FALSE(records().knows("0001"));
+  EXPECT_FALSE(records().knows("0002"));
+}
+
+TEST_F(ARefusedPin, IsKnownUnderEveryNameOfItsToken) {
+  ASSERT_TRUE(records("one").add("0001", pin("1234")));
+  EXPECT_TRUE(contains(records("two"), "0001", "1234"));
+  ASSERT_TRUE(records("two").add("0001", pin("4321")));
+  EXPECT_TRUE(contains(records("one"), "0001", "1234")) << "two wrong PINs do not take turns";
+  EXPECT_TRUE(contains(records("one"), "0001", "4321"));
+  ASSERT_TRUE(records("two").remove("0001"));
+  EXPECT_TRUE(contains(records("two"), "0001", "1234")) << "that of the other name is still wrong";
+  EXPECT_FALSE(contains(records("one"), "0001", "4321"));
+}
+
+TEST_F(ARefusedPin, CanBeWrittenOnceThatWasMadeSure) {
+  EXPECT_TRUE(records().make_ready());
+  ASSERT_TRUE(records().add("0001", pin("1234")));
+  EXPECT_TRUE(records().make_ready());
+  EXPECT_TRUE(contains(records(), "0001", "1234"));
+  fs::remove_all(state_);
+  std::ofstream(state_) << "not a directory";
+  EXPECT_FALSE(records().make_ready());
 }
 
 TEST_F(ARefusedPin, IsWrittenSaltedForItsOwnerOnly) {
@@ -117,19 +132,21 @@ TEST_F(ARefusedPin, InADamagedFileIsNotRisked) {
   ASSERT_TRUE(one.add("0001", pin("1234")));
   const std::string good = content(one.file());
   for (const std::string& bad : {std::string(), std::string("nonsense\n"), good.substr(0, good.size() - 5),
-                                 good + "x\n", good + "00 00 zz\n", std::string(100'000, 'a')}) {
+                                 good + "x\n", good + "00 00 00 zz\n", std::string(100'000, 'a')}) {
     std::ofstream(one.file(), std::ios::trunc) << bad;
     EXPECT_FALSE(records().contains("0001", pin("1234"))) << bad.substr(0, 100);
   }
 }
 
-TEST_F(ARefusedPin, StaysInItsDirectoryWhateverTheTokenIsCalled) {
-  for (const char* name : {"../../etc/x", "a/b", ".", "..", "", "a b\n"}) {
-    RefusedPins odd(state_, name);
-    ASSERT_TRUE(odd.add("0001", pin("1234"))) << name;
-    EXPECT_EQ(odd.file().parent_path(), state_);
-    EXPECT_TRUE(fs::is_regular_file(odd.file())) << name;
+TEST_F(ARefusedPin, StaysInItsFileWhateverTheTokenIsCalled) {
+  const std::string long_name(4000, ';');
+  for (const std::string& name : {std::string("../../etc/x"), std::string("a b\n"), std::string(), long_name}) {
+    ASSERT_TRUE(records(name).add("00 \n01", pin("1234"))) << name;
+    EXPECT_TRUE(contains(records(), "00 \n01", "1234")) << name;
+    ASSERT_TRUE(records(name).remove("00 \n01")) << name;
+    EXPECT_FALSE(records().knows("00 \n01")) << name;
   }
+  EXPECT_EQ(std::distance(fs::directory_iterator(state_), fs::directory_iterator()), 1);
 }
 
 }  // namespace
