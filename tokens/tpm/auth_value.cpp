@@ -6,6 +6,7 @@
 #include <array>
 #include <span>
 #include <string>
+#include <tuple>
 
 #include "base/openssl.h"
 
@@ -80,6 +81,8 @@ Result<> use_auth_value(Context& context, ESYS_TR object, const Secret& value) {
   if (!set.ok()) return fail(to_error(set));
   return {};
 }
+
+void forget_auth_value(Context& context, ESYS_TR object) { std::ignore = use_auth_value(context, object, Secret()); }
 
 bool RefusedValues::contains(BytesView object, const Secret& value) const {
   const auto found = last_.find(to_bytes(object));

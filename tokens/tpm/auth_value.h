@@ -45,6 +45,9 @@ Result<Secret> read_or_make_auth_value(const SecretSource& source, std::size_t l
 Result<> use_auth_value(Context& context, ESYS_TR object, const std::optional<SecretSource>& source);
 Result<> use_auth_value(Context& context, ESYS_TR object, const Secret& value);
 
+/// ESYS keeps a copy of an auth value: this overwrites it with the empty one.
+void forget_auth_value(Context& context, ESYS_TR object);
+
 /// Values that the TPM refused for objects that are subject to its lockout: tried once, and not again until they
 /// change. `object` is a private area, or what else tells objects apart.
 class RefusedValues {

@@ -140,6 +140,7 @@ Result<StorageRoot> Connection::make(TPM2_HANDLE parent) {
   const TpmAuth auth(value);
   const Making making{.session = *guard, .auth = auth.get()};
   auto made = transient ? make_transient_storage_root(*context_, making) : make_storage_root(*context_, parent, making);
+  forget_auth_value(*context_, ESYS_TR_RH_OWNER);
   if (!made) session_.reset();  // it may be the reason
   return made;
 }
@@ -216,6 +217,7 @@ Result<TPMT_SIGNATURE> Connection::sign_loaded(const KeyBlob& key, ESYS_TR objec
   if (!guard) return fail(guard.error());
   Esys<TPMT_SIGNATURE> signature;
   const Call sign = send_sign(*context_, object, (*guard)->for_command(Encrypt::command), request, signature);
+  forget_auth_value(*context_, object);
   if (sign.ok()) return *signature;
   if (forget_lost_session(sign)) return fail(to_error(sign));
   if (is_stale(sign, object)) {

@@ -70,9 +70,7 @@ Error Endorsement::error_of(const Call& call) const {
 Result<Call> Endorsement::with_auth(const std::function<Call()>& command) const {
   if (auto told = use_auth_value(context_, ESYS_TR_RH_ENDORSEMENT, auth_); !told) return fail(std::move(told.error()));
   const Call call = command();
-  // ESYS keeps a copy, which this overwrites wholly.
-  if (auto told = use_auth_value(context_, ESYS_TR_RH_ENDORSEMENT, Secret()); !told)
-    return fail(std::move(told.error()));
+  forget_auth_value(context_, ESYS_TR_RH_ENDORSEMENT);
   return call;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/bytes.h"
+#include "tokens/tpm/auth_value.h"
 #include "tokens/tpm/object.h"
 #include "tokens/tpm/resource.h"
 
@@ -106,7 +107,9 @@ Result<Bytes> read_nv(Connection& connection, TPM2_HANDLE index) {
                  .retry = Retry::after_operator,
                  .what = "the NV index holds " + std::to_string(size) + " bytes, more than any certificate needs"});
   }
-  return read_chunks(connection, *reader, opened.tr(), size);
+  auto content = read_chunks(connection, *reader, opened.tr(), size);
+  forget_auth_value(context, ESYS_TR_RH_OWNER);
+  return content;
 }
 
 }  // namespace devid::tpm
