@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <system_error>
 
@@ -152,14 +153,24 @@ Result<> write_new_secret(const SecretFile& file, BytesView secret) {
                       .reason = std::generic_category().message(error),
                       .hint = "name a place to which devidd may write: below /var/lib/devid"});
   };
-  const Descriptor made(::open(file.path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  // Under another name until it is whole: no power failure leaves an empty or a shorter secret.
+  std::filesystem::path unfinished = file.path;
+  unfinished += ".new";
+  ::unlink(unfinished.c_str());  // what a power failure left
+  const Descriptor made(::open(unfinished.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (made.get() < 0) return failed(errno);
+  errno = 0;
+  const bool written = ::write(made.get(), secret.data(), secret.size()) == static_cast<ssize_t>(secret.size()) &&
+                       ::fsync(made.get()) == 0 &&
+                       ::renameat2(AT_FDCWD, unfinished.c_str(), AT_FDCWD, file.path.c_str(), RENAME_NOREPLACE) == 0;
+  if (!written) {
+    const int error = errno == 0 ? ENOSPC : errno;
+    ::unlink(unfinished.c_str());
+    return failed(error);
+  }
   const Descriptor directory(::open(file.path.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  const ssize_t written = ::write(made.get(), secret.data(), secret.size());
-  if (written == static_cast<ssize_t>(secret.size()) && ::fsync(made.get()) == 0 && directory.get() >= 0 &&
-      ::fsync(directory.get()) == 0)
-    return {};
-  const int error = written >= 0 && errno == 0 ? EIO : errno;
+  if (directory.get() >= 0 && ::fsync(directory.get()) == 0) return {};
+  const int error = errno;
   ::unlink(file.path.c_str());
   return failed(error);
 }

@@ -32,8 +32,8 @@ std::string source_text(const SecretSource& source);
 /// there, config_invalid if it is empty, too long, or a file that others may read or that belongs to somebody else.
 Result<Secret> read_secret(const SecretSource& source);
 
-/// Makes the file with `secret` in it, mode 0600, unless it is there already. Errors: storage_failed; wrong_state if it
-/// is there.
+/// Makes the file with `secret` in it, mode 0600, whole or not at all, unless it is there already. Errors:
+/// storage_failed; wrong_state if it is there.
 Result<> write_new_secret(const SecretFile& file, BytesView secret);
 
 }  // namespace devid

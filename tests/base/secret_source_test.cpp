@@ -7,6 +7,7 @@
 
 #include <cstdlib>
 #include <fstream>
+#include <iterator>
 
 #include "tests/support/temporary_directory.h"
 
@@ -138,6 +139,13 @@ TEST_F(ASecretFile, IsMadeOnceForDevidAlone) {
   EXPECT_EQ(again.error().code, Errc::wrong_state);
   EXPECT_EQ(text_of(read().value()), "0123456789");
   EXPECT_EQ(write_new_secret({directory() / "no" / "where"}, as_bytes("x")).error().code, Errc::storage_failed);
+  EXPECT_EQ(std::distance(fs::directory_iterator(directory()), fs::directory_iterator()), 1) << "nothing else is left";
+}
+
+TEST_F(ASecretFile, ThatAPowerFailureKeptFromBeingMadeIsMadeNow) {
+  std::ofstream(path().string() + ".new") << "01";
+  ASSERT_TRUE(write_new_secret({path()}, as_bytes("0123456789")));
+  EXPECT_EQ(text_of(read().value()), "0123456789");
 }
 
 class ACredential : public ASecretFile {
