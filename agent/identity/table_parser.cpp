@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <numeric>
 
 #include "agent/identity/duration.h"
@@ -66,11 +67,25 @@ const toml::table& empty_table() {
   return table;
 }
 
-/// Whether a text holds a PIN as RFC 7512 allows it in a URI, whatever else may be wrong with it.
-bool holds_pin(std::string text) {
+std::string in_lower_case(std::string text) {
   std::ranges::transform(text, text.begin(),
                          [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return text.find("pin-value") != std::string::npos;
+  return text;
+}
+
+/// Whether a text holds a PIN as RFC 7512 allows it in a URI, whatever else may be wrong with it.
+bool holds_pin(const std::string& text) { return in_lower_case(text).find("pin-value") != std::string::npos; }
+
+/// Whether a pin-source says something else than a place: it may be the PIN itself, and the URI is shown to everybody.
+bool holds_pin_for_source(const std::string& text) {
+  constexpr std::string_view source = "pin-source=";
+  constexpr std::array<std::string_view, 6> places{"/", "%2f", "file:", "file%3a", "credential:", "credential%3a"};
+  const std::string lower = in_lower_case(text);
+  for (auto at = lower.find(source); at != std::string::npos; at = lower.find(source, at + 1)) {
+    const std::string_view rest = std::string_view(lower).substr(at + source.size());
+    if (std::ranges::none_of(places, [&](std::string_view place) { return rest.starts_with(place); })) return true;
+  }
+  return false;
 }
 
 bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
@@ -272,6 +287,9 @@ std::optional<TableParser::Located> TableParser::string_of(const toml::node& nod
     complaints_.add(
         node.source(), name + " holds a pin-value: a PIN is never written down itself",
         "take it out; name where the PIN is, with pin = \"credential:NAME\" in devid.toml or with pin-source");
+  } else if (holds_pin_for_source(string->get())) {
+    complaints_.add(node.source(), name + " has a pin-source that is not a place: a PIN is never written down itself",
+                    "write pin-source=credential:NAME, or pin-source=file:/path");
   } else {
     return Located{.value = string->get(), .where = node.source()};
   }

@@ -168,5 +168,22 @@ TEST(APinInAProfile, IsRefusedAndNotRepeated) {
   }
 }
 
+TEST(APinInAProfile, IsRefusedAndNotRepeatedWhereItsPlaceBelongs) {
+  for (const std::string uri : {"pkcs11:token=dev?pin-source=4711", "pkcs11:token=dev?PIN-Source=4711",
+                                "pkcs11:token=dev?pin-source=file:/pin&pin-source=4711", "pkcs11:?pin-source=%34711"}) {
+    for (const std::string& text : {"token = \"" + uri + "\"\n" + server, "idevid = \"" + uri + "\"\n" + server}) {
+      const auto file = parse_profile(text, "/p.toml", {"tpm"});
+      ASSERT_FALSE(file.profile) << text;
+      EXPECT_THAT(file.profile.error().what, HasSubstr("a PIN is never written down itself"));
+      EXPECT_THAT(file.profile.error().sentence() + file.profile.error().hint, Not(HasSubstr("711")));
+    }
+  }
+  for (const char* place : {"file:/etc/pin", "/etc/pin", "%2Fetc/pin", "file%3A/etc/pin", "credential:pin"}) {
+    const auto file =
+        parse_profile("token = \"pkcs11:token=dev?pin-source=" + std::string(place) + "\"\n" + server, "/p.toml", {});
+    EXPECT_TRUE(file.profile) << place << ": " << file.profile.error().sentence();
+  }
+}
+
 }  // namespace
 }  // namespace devid::identity
