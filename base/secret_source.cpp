@@ -39,10 +39,10 @@ bool is_credential_name(std::string_view name) {
          std::ranges::all_of(name, [](char c) { return c > 0x20 && c < 0x7f && c != '/' && c != ':'; });
 }
 
-Error unusable(const SecretSource& source, std::string problem, std::string reason = {}, std::string hint = {}) {
+Error unusable(const SecretSource& source, std::string_view problem, std::string reason = {}, std::string hint = {}) {
   return {.code = Errc::config_invalid,
           .retry = Retry::after_operator,
-          .what = "cannot use the secret " + source_text(source) + ": " + problem,
+          .what = ("cannot use the secret " + source_text(source) + ": ").append(problem),
           .reason = std::move(reason),
           .hint = std::move(hint)};
 }

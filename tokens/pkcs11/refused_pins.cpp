@@ -10,7 +10,6 @@
 #include <optional>
 #include <sstream>
 #include <utility>
-#include <vector>
 
 #include "base/file.h"
 #include "base/openssl.h"
@@ -84,12 +83,14 @@ Result<RefusedPins::Hashes> RefusedPins::read() const {
   while (std::getline(lines, line)) {
     std::istringstream words(line);
     std::string token;
-    std::array<std::string, 4> fields;  // name, configuration, salt, value
+    std::array<Bytes, 4> values;  // name, configuration, salt, value
     words >> token;
-    for (std::string& field : fields) words >> field;
+    for (Bytes& value : values) {
+      std::string field;
+      words >> field;
+      value = from_hex(field, hash_size).value_or(Bytes());
+    }
     const auto of = from_hex(token, largest_file);
-    std::vector<Bytes> values;
-    for (const std::string& field : fields) values.push_back(from_hex(field, hash_size).value_or(Bytes()));
     const auto is_whole = [](const Bytes& bytes) { return bytes.size() == hash_size; };
     if (!of || !is_whole(values[0]) || !is_whole(values[1]) || values[2].size() != salt_size || !is_whole(values[3]))
       return corrupt();
