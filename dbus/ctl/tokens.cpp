@@ -26,6 +26,7 @@ std::string make_of(const wire::Dictionary& token) {
 
 void print_inspected(const std::vector<wire::Dictionary>& list) {
   std::vector<std::vector<std::string>> rows;
+  rows.reserve(list.size());
   for (const auto& token : list) {
     rows.push_back({text(token, "name"), text(token, "kind"), text(token, "location"),
                     is_failed(token) ? "-" : make_of(token), joined(texts(token, "algorithms")),
@@ -41,6 +42,7 @@ void print_inspected(const std::vector<wire::Dictionary>& list) {
 
 void print_listed(const std::vector<wire::Dictionary>& list) {
   std::vector<std::vector<std::string>> rows;
+  rows.reserve(list.size());
   for (const auto& token : list) rows.push_back({text(token, "name"), text(token, "kind"), text(token, "location")});
   print_table({"TOKEN", "KIND", "LOCATION"}, rows);
 }
