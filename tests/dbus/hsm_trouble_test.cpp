@@ -82,7 +82,6 @@ TEST_F(AnHsmInTrouble, ForAWrongPinHasOneLoginForAllRestartsUntilThePinChanges) 
 }
 
 TEST_F(AnHsmInTrouble, WithAPinThatTheOperatorMadeRightInTheTokenGoesOnWhenTheConfigurationChanges) {
-  const std::string right = hsm_token().pin;
   SoftHsm::write_pin_file(hsm_token(), "87654321");
   expect_refused("TokenAuthFailed", "PIN");
   site_.hsm().change_pin("87654321");
