@@ -76,17 +76,16 @@ Result<StorageRoot> open_storage_root(Context& context, TPM2_HANDLE handle) {
   return StorageRoot(std::move(root));
 }
 
-Result<StorageRoot> make_storage_root(Context& context, TPM2_HANDLE handle, const Making& making) {
+Result<StorageRoot> make_storage_root(Context& context, TPM2_HANDLE place, const Making& making) {
   const auto primary = create_storage_key(context, ESYS_TR_RH_OWNER, making, Unique::zeros);
   if (!primary) return fail(primary.error());
   ESYS_TR persistent = ESYS_TR_NONE;
   const Call evict = context.call("Esys_EvictControl", [&](ESYS_CONTEXT* esys) {
     const ESYS_TR owner = authorization(making, Encrypt::nothing);  // its first parameter is a number
-    return Esys_EvictControl(esys, ESYS_TR_RH_OWNER, primary->tr(), owner, ESYS_TR_NONE, ESYS_TR_NONE, handle,
+    return Esys_EvictControl(esys, ESYS_TR_RH_OWNER, primary->tr(), owner, ESYS_TR_NONE, ESYS_TR_NONE, place,
                              &persistent);
   });
-  if (base_code(evict.rc) == TPM2_RC_NV_DEFINED)
-    return open_storage_root(context, handle);  // another made it meanwhile
+  if (base_code(evict.rc) == TPM2_RC_NV_DEFINED) return open_storage_root(context, place);  // another made it meanwhile
   if (!evict.ok()) return fail(of_owner(evict));
   return StorageRoot(PersistentObject(context, persistent));
 }

@@ -40,7 +40,7 @@ struct Making {
 Result<StorageRoot> open_storage_root(Context& context, TPM2_HANDLE handle);
 
 /// Makes it from the TCG's template, at a handle where nothing is.
-Result<StorageRoot> make_storage_root(Context& context, TPM2_HANDLE handle, const Making& making);
+Result<StorageRoot> make_storage_root(Context& context, TPM2_HANDLE place, const Making& making);
 
 /// Makes the one that other software derives for the parent TPM2_RH_OWNER of a TSS2 PEM: the same template, with an
 /// empty unique field. The same key each time, for as long as the TPM is not cleared.
