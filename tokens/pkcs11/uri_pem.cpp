@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/openssl.h"
+#include "tokens/key_file.h"
 
 namespace devid::pkcs11 {
 namespace {
@@ -24,7 +25,6 @@ ASN1_SEQUENCE(ProviderUri) = {ASN1_SIMPLE(ProviderUri, description, ASN1_VISIBLE
 
     constexpr const char* pem_name = "PKCS#11 PROVIDER URI";
 constexpr std::string_view version = "PKCS#11 Provider URI v1.0";
-constexpr std::size_t largest_pem = std::size_t{16} * 1024;
 
 struct FreeItem {
   void operator()(ProviderUri* item) const noexcept {
@@ -53,27 +53,6 @@ std::string_view text_of(const ASN1_STRING* string) {
       std::as_bytes(std::span(ASN1_STRING_get0_data(string), static_cast<std::size_t>(ASN1_STRING_length(string)))));
 }
 
-bool is_blank(std::string_view text) { return text.find_first_not_of(" \t\r\n") == std::string_view::npos; }
-
-Result<Bytes> der_in(std::string_view pem) {
-  if (pem.size() > largest_pem) return fail(not_a_key("it is too long"));
-  const std::string begin = std::string("-----BEGIN ") + pem_name + "-----";
-  if (!pem.starts_with(begin)) return fail(not_a_key("it does not begin with " + begin));
-  const Bio bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-  char* raw_name = nullptr;
-  char* raw_header = nullptr;
-  unsigned char* raw_der = nullptr;
-  long size = 0;
-  if (!bio || PEM_read_bio(bio.get(), &raw_name, &raw_header, &raw_der, &size) != 1)
-    return fail(not_a_key(openssl_reason()));
-  const Memory<char> name(raw_name);
-  const Memory<char> header(raw_header);
-  const Memory<unsigned char> der(raw_der);
-  if (*header != '\0') return fail(not_a_key("it has PEM headers"));
-  if (!is_blank(as_text(bio_bytes(bio.get())))) return fail(not_a_key("there is text after its end"));
-  return to_bytes(raw_der, static_cast<std::size_t>(size));
-}
-
 Bytes der_of(const ProviderUri& item) {
   unsigned char* der = nullptr;
   const int size = ASN1_item_i2d(reinterpret_cast<const ASN1_VALUE*>(&item), &der, ASN1_ITEM_rptr(ProviderUri));
@@ -97,7 +76,7 @@ Result<std::string> write_uri_pem(std::string_view uri) {
 }
 
 Result<std::string> read_uri_pem(std::string_view pem) {
-  const auto der = der_in(pem);
+  const auto der = der_in_key_file(pem, pem_name, not_a_key({}));
   if (!der) return fail(der.error());
   const unsigned char* position = as_uchar(BytesView(*der));
   const unsigned char* end = position + der->size();

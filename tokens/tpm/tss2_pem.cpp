@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "base/openssl.h"
+#include "tokens/key_file.h"
 
 namespace devid::tpm {
 namespace {
@@ -52,7 +53,6 @@ ASN1_SEQUENCE(TssPolicy) = {ASN1_EXP(TssPolicy, command, ASN1_INTEGER, 0),
 
     constexpr const char* pem_name = "TSS2 PRIVATE KEY";
 constexpr const char* loadable_key_oid = "2.23.133.10.1.3";
-constexpr std::size_t largest_pem = std::size_t{16} * 1024;
 constexpr std::size_t size_field = 2;
 
 struct FreeItem {
@@ -94,28 +94,6 @@ bool has_its_size(BytesView sized) {
   if (sized.size() <= size_field) return false;
   const std::size_t size = (std::to_integer<std::size_t>(sized[0]) << 8U) | std::to_integer<std::size_t>(sized[1]);
   return size == sized.size() - size_field;
-}
-
-bool is_blank(std::string_view text) { return text.find_first_not_of(" \t\r\n") == std::string_view::npos; }
-
-Result<Bytes> der_in(std::string_view pem) {
-  if (pem.size() > largest_pem) return fail(not_a_key("it is too long"));
-  const std::string begin = std::string("-----BEGIN ") + pem_name + "-----";
-  if (!pem.starts_with(begin)) return fail(not_a_key("it does not begin with " + begin));
-  const Bio bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-  char* raw_name = nullptr;
-  char* raw_header = nullptr;
-  unsigned char* raw_der = nullptr;
-  long size = 0;
-  if (!bio || PEM_read_bio(bio.get(), &raw_name, &raw_header, &raw_der, &size) != 1) {
-    return fail(not_a_key(openssl_reason()));
-  }
-  const Memory<char> name(raw_name);
-  const Memory<char> header(raw_header);
-  const Memory<unsigned char> der(raw_der);
-  if (*header != '\0') return fail(not_a_key("it has PEM headers"));
-  if (!is_blank(as_text(bio_bytes(bio.get())))) return fail(not_a_key("there is text after its end"));
-  return to_bytes(raw_der, static_cast<std::size_t>(size));
 }
 
 /// Where the key belongs: a persistent object of the owner, or the owner hierarchy itself.
@@ -186,7 +164,7 @@ Result<std::string> write_tss2_pem(const KeyBlob& blob) {
 }
 
 Result<KeyBlob> read_tss2_pem(std::string_view pem) {
-  const auto der = der_in(pem);
+  const auto der = der_in_key_file(pem, pem_name, not_a_key({}));
   if (!der) return fail(der.error());
   const unsigned char* at = as_uchar(BytesView(*der));
   const Item key(reinterpret_cast<TssPrivateKey*>(
