@@ -1,9 +1,28 @@
 #include "dbus/inventory.h"
 
+#include <algorithm>
+
 namespace devid::wire {
 namespace {
 
-sdbus::Variant safe(const std::string& text) { return sdbus::Variant(printable(text)); }
+using Texts = std::vector<std::string>;
+
+sdbus::Variant safe(const std::string& text) {
+  return sdbus::Variant(printable(text));  // NOLINT(modernize-return-braced-init-list): the constructor is explicit
+}
+
+Texts names_of(const std::vector<KeyAlgorithm>& algorithms) {
+  Texts names(algorithms.size());
+  std::ranges::transform(algorithms, names.begin(),
+                         [](KeyAlgorithm each) { return std::string(algorithm_name(each)); });
+  return names;
+}
+
+Texts printables(const Texts& texts) {
+  Texts shown(texts.size());
+  std::ranges::transform(texts, shown.begin(), [](const std::string& text) { return printable(text); });
+  return shown;
+}
 
 }  // namespace
 
@@ -19,16 +38,12 @@ Dictionary to_dictionary(const TokenInspection& token) {
     return dictionary;
   }
   const TokenReport& report = *token.report;
-  std::vector<std::string> algorithms;
-  for (const KeyAlgorithm algorithm : report.algorithms) algorithms.emplace_back(algorithm_name(algorithm));
-  std::vector<std::string> remarks;
-  for (const std::string& remark : report.remarks) remarks.push_back(printable(remark));
   dictionary.emplace("manufacturer", safe(report.manufacturer));
   dictionary.emplace("model", safe(report.model));
   dictionary.emplace("serial_number", safe(report.serial_number));
   dictionary.emplace("firmware", safe(report.firmware));
-  dictionary.emplace("algorithms", algorithms);
-  dictionary.emplace("remarks", remarks);
+  dictionary.emplace("algorithms", names_of(report.algorithms));
+  dictionary.emplace("remarks", printables(report.remarks));
   if (report.free_key_slots) dictionary.emplace("free_key_slots", *report.free_key_slots);
   return dictionary;
 }
