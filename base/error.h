@@ -41,12 +41,15 @@ enum class Errc {
   network_timeout,
   tls_untrusted,  ///< the server's certificate does not chain to the trust anchors, is expired, or names another host
   tls_failed,     ///< any other failure of TLS
+  proxy_failed,   ///< the proxy on the way cannot be reached, refuses, or wants another authentication
+  trust_missing,  ///< there is nothing yet to trust the server by: an operator has to accept its CA
   server_unavailable,   ///< 503 and other 5xx
   server_refused,       ///< 4xx: the request is refused as it is
   server_unauthorized,  ///< 401 or 403
   server_protocol,      ///< not EST: wrong media type, bad base64, redirect to another origin, unexpected status
   answer_too_large,
   answer_malformed,  ///< the body is not what its media type says
+  demand_unmet,      ///< the server asks for something in a request that the profile forbids or the device lacks
   // What the CA returned.
   certificate_wrong_key,
   certificate_untrusted,
@@ -54,6 +57,8 @@ enum class Errc {
   certificate_is_ca,
   certificate_wrong_usage,
   certificate_wrong_name,
+  certificate_revoked,  ///< the CA has taken it back: that of the server, ours, or of a CA above
+  revocation_unknown,   ///< whether it has cannot be found out, and the profile insists
   // This host.
   storage_failed,  ///< a file cannot be read or written, or the disk is full
   state_corrupt,   ///< a file of ours is not what we wrote

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "agent/pki/acceptance.h"
+#include "agent/pki/csr.h"
+#include "agent/pki/csr_attributes.h"
+#include "base/result.h"
+
+namespace devid::pki {
+
+/// What the device would ask for by itself.
+struct RequestWish {
+  Names names;
+  NamePolicy name_policy = NamePolicy::exact;
+  std::vector<KeyAlgorithm> algorithms;      ///< that the profile allows, the preferred one first; at least one
+  std::map<std::string, std::string> facts;  ///< by dotted OID, UTF-8: what the device may tell of itself
+};
+
+/// What it will ask for.
+struct RequestPlan {
+  KeyAlgorithm algorithm = KeyAlgorithm::ec_p256;
+  CsrSpec csr;                       ///< without a challenge password
+  bool wants_binding = false;        ///< the server asks for proof of possession linked to TLS
+  std::vector<std::string> remarks;  ///< what the server wants and does not get, for the journal; safe to print
+};
+
+/// Merges what the CA wants with what the profile says. The rule, which devid.toml(5) tells:
+/// - Key: the first of the allowed algorithms that fits one of those that the CA names. Error if none does.
+/// - Subject and alternative names: what the profile names is asked for, always. A template's attribute with a value
+///   that the profile does not name at all is added where the profile says that the CA may change names, and is an
+///   error otherwise if it contradicts the profile (the same attribute with another value). One without a value is
+///   filled from the profile or the facts, else left out with a remark.
+/// - Extensions: those with a value are taken as they are, but for basicConstraints that say CA and for a keyUsage or
+///   extendedKeyUsage without digitalSignature or clientAuth, which are errors: the answer would not be accepted.
+///   devid's own keyUsage and extendedKeyUsage stay where the CA names none.
+/// - Facts: an attribute whose fact the device knows is added; else a remark.
+/// Error: demand_unmet, saying what the server wants and what the profile says to it.
+Result<RequestPlan> plan_request(const CsrAttributes& wanted, const RequestWish& wish);
+
+}  // namespace devid::pki

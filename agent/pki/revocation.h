@@ -1,0 +1,46 @@
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/pki/certificate.h"
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/result.h"
+
+namespace devid::pki {
+
+/// off: nobody is asked. soft: a certificate that is known to be revoked is refused. hard: so is one of which it cannot
+/// be found out.
+enum class RevocationPolicy { off, soft, hard };
+
+/// One look at a URL of a certificate, over plain http.
+struct Download {
+  std::string url;
+  std::string media_type;     ///< of the body
+  std::optional<Bytes> body;  ///< with one it is a POST
+};
+/// Carries it out, bounded in time and size. Given by whoever can (agent/est/download.h).
+using Downloader = std::function<Result<Bytes>(const Download&)>;
+
+/// OCSP responses and CRLs that are still good, so that nobody is asked twice.
+class RevocationCache;
+
+/// What a check works with. All of it is borrowed.
+struct RevocationSources {
+  RevocationPolicy policy = RevocationPolicy::soft;
+  Downloader download;
+  RevocationCache& cache;
+  Time now;
+};
+
+/// Checks a chain that was verified before: the leaf first, each certificate followed by its issuer, the anchor last;
+/// the anchor itself is not checked. For each certificate: the stapled response (`stapled`, DER of an OCSPResponse for
+/// the leaf, may be empty), then OCSP at the responder of its authorityInfoAccess (RFC 6960), then the CRLs of its
+/// cRLDistributionPoints (RFC 5280 6.3): whatever answers first decides. Errors: certificate_revoked, and, under the
+/// policy hard, revocation_unknown with the reasons of all that failed. Certificates that name no source are unknown.
+Result<> check_revocation(const std::vector<Certificate>& chain, BytesView stapled, const RevocationSources& sources);
+
+}  // namespace devid::pki
