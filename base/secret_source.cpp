@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -15,7 +14,6 @@ namespace devid {
 namespace {
 
 constexpr std::string_view credential_prefix = "credential:";
-constexpr std::size_t longest_secret = 1024;
 
 class Descriptor {
  public:
@@ -82,8 +80,8 @@ Result<> check(const SecretSource& source, int descriptor) {
   return {};
 }
 
-Result<Secret> read_all(const SecretSource& source, int descriptor) {
-  std::array<std::byte, longest_secret + 2> buffer{};  // a line break, and one byte to notice more
+Result<Secret> read_all(const SecretSource& source, int descriptor, std::size_t most) {
+  Bytes buffer(most + 2);  // a line break, and one byte to notice more
   std::size_t size = 0;
   ssize_t got = 1;
   while (got > 0 && size < buffer.size()) {
@@ -94,12 +92,13 @@ Result<Secret> read_all(const SecretSource& source, int descriptor) {
       size += static_cast<std::size_t>(got);
   }
   const int error = errno;
-  if (size > 0 && size < buffer.size() && buffer.at(size - 1) == std::byte{'\n'}) --size;
+  if (size > 0 && size < buffer.size() && buffer[size - 1] == std::byte{'\n'}) --size;
   Secret secret(BytesView(buffer).first(size));
   wipe(buffer);
   if (got < 0) return fail(unusable(source, "it cannot be read", std::generic_category().message(error)));
-  if (secret.size() > longest_secret)
-    return fail(unusable(source, "it is longer than 1024 bytes", {}, "write the secret alone into it"));
+  if (secret.size() > most)
+    return fail(
+        unusable(source, "it is longer than " + std::to_string(most) + " bytes", {}, "write the secret alone into it"));
   if (secret.empty()) return fail(unusable(source, "it is empty", {}, "write the secret into it"));
   return secret;
 }
@@ -126,7 +125,7 @@ std::string source_text(const SecretSource& source) {
   return std::get<SecretFile>(source).path.string();
 }
 
-Result<Secret> read_secret(const SecretSource& source) {
+Result<Secret> read_secret(const SecretSource& source, std::size_t most) {
   std::filesystem::path path;
   if (const auto* credential = std::get_if<SystemdCredential>(&source)) {
     const char* directory = std::getenv("CREDENTIALS_DIRECTORY");
@@ -142,7 +141,7 @@ Result<Secret> read_secret(const SecretSource& source) {
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
   if (file.get() < 0) return fail(cannot_open(source, errno));
   if (auto usable = check(source, file.get()); !usable) return fail(std::move(usable.error()));
-  return read_all(source, file.get());
+  return read_all(source, file.get(), most);
 }
 
 Result<> write_new_secret(const SecretFile& file, BytesView secret) {

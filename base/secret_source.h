@@ -28,9 +28,9 @@ Result<SecretSource> parse_secret_source(std::string_view text);
 /// As parse_secret_source() takes it.
 std::string source_text(const SecretSource& source);
 
-/// Reads a secret anew, without the one line break at its end; 1 to 1,024 bytes. Errors: config_missing if it is not
+/// Reads a secret anew, without the one line break at its end; 1 to `most` bytes. Errors: config_missing if it is not
 /// there, config_invalid if it is empty, too long, or a file that others may read or that belongs to somebody else.
-Result<Secret> read_secret(const SecretSource& source);
+Result<Secret> read_secret(const SecretSource& source, std::size_t most = 1024);
 
 /// Makes the file with `secret` in it, mode 0600, whole or not at all, unless it is there already. Errors:
 /// storage_failed; wrong_state if it is there.

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/secret.h"
 #include "tokens/authorization.h"
 #include "tokens/key.h"
 
@@ -97,6 +98,12 @@ class Token {
 
   /// Creates a key. On any error nothing is left behind in the token.
   virtual Result<std::unique_ptr<PrivateKey>> create_key(const KeySpec& spec) = 0;
+
+  /// Takes a private key that was made elsewhere (EST server-side key generation, RFC 7030 4.4) into the token for
+  /// good: afterwards it cannot leave, and is used like one of create_key(). `pkcs8` is a DER PrivateKeyInfo (RFC
+  /// 5958). No copy outside of the token outlives the call, but the caller's. On any error nothing is left behind in
+  /// the token. Errors: those of create_key(); usage if `pkcs8` is no private key of spec.algorithm; token_unsupported.
+  virtual Result<std::unique_ptr<PrivateKey>> import_key(const KeySpec& spec, const Secret& pkcs8) = 0;
 
   /// Opens a key by what PrivateKey::pem() once returned. The bytes are untrusted: they are checked, and a key of
   /// another token is token_wrong_key, at the latest when it signs. May leave the hardware alone until then.

@@ -9,6 +9,7 @@ namespace devid::pkcs11 {
 namespace {
 
 constexpr CK_ULONG most_mechanisms = 4096;
+constexpr CK_MECHANISM_TYPE aes_key_wrap_kwp = 0x210b;  // CKM_AES_KEY_WRAP_KWP of PKCS#11 v3.0
 
 /// The sizes that a mechanism says it takes, in bits. A token that does not say takes all.
 struct Range {
@@ -49,6 +50,21 @@ Result<std::vector<KeyAlgorithm>> algorithms_of(CK_FUNCTION_LIST& functions, CK_
     if (range && range->contains(key_bits(algorithm))) algorithms.push_back(algorithm);
   }
   return algorithms;
+}
+
+std::optional<CK_MECHANISM_TYPE> unwrapping_mechanism(CK_FUNCTION_LIST& functions, CK_SLOT_ID slot) {
+  const auto mechanisms = mechanisms_of(functions, slot);
+  if (!mechanisms) return std::nullopt;
+  const auto unwraps = [&](CK_MECHANISM_TYPE mechanism) {
+    CK_MECHANISM_INFO info{};
+    return std::ranges::find(*mechanisms, mechanism) != mechanisms->end() &&
+           functions.C_GetMechanismInfo(slot, mechanism, &info) == CKR_OK && (info.flags & CKF_UNWRAP) != 0;
+  };
+  if (!range_of(functions, slot, *mechanisms, CKM_RSA_PKCS_KEY_PAIR_GEN) || !unwraps(CKM_RSA_PKCS_OAEP))
+    return std::nullopt;
+  for (const CK_MECHANISM_TYPE mechanism : {aes_key_wrap_kwp, CK_MECHANISM_TYPE{CKM_AES_KEY_WRAP_PAD}})
+    if (unwraps(mechanism)) return mechanism;
+  return std::nullopt;
 }
 
 std::string algorithms_text(const std::vector<KeyAlgorithm>& algorithms) {

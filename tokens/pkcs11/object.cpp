@@ -11,12 +11,6 @@ namespace devid::pkcs11 {
 namespace {
 
 template <class T>
-Bytes bytes_of(const T& value) {
-  const auto bytes = std::as_bytes(std::span(&value, 1));
-  return {bytes.begin(), bytes.end()};
-}
-
-template <class T>
 std::optional<T> value_of(BytesView bytes) {
   T value{};
   if (bytes.size() != sizeof value) return std::nullopt;
@@ -36,24 +30,25 @@ std::string_view type_text(CK_OBJECT_CLASS type) {
 }  // namespace
 
 Template& Template::add(CK_ATTRIBUTE_TYPE type, BytesView value) {
-  entries_.push_back({.type = type, .value = to_bytes(value)});
+  entries_.push_back({.type = type, .value = Secret(value)});
   return *this;
 }
 
 Template& Template::add(CK_ATTRIBUTE_TYPE type, bool value) {
-  entries_.push_back({.type = type, .value = bytes_of(static_cast<CK_BBOOL>(value ? CK_TRUE : CK_FALSE))});
-  return *this;
+  const CK_BBOOL flag = value ? CK_TRUE : CK_FALSE;
+  return add(type, std::as_bytes(std::span(&flag, 1)));
 }
 
 Template& Template::add(CK_ATTRIBUTE_TYPE type, CK_ULONG value) {
-  entries_.push_back({.type = type, .value = bytes_of(value)});
-  return *this;
+  return add(type, std::as_bytes(std::span(&value, 1)));
 }
 
 std::vector<CK_ATTRIBUTE> Template::attributes() {
   std::vector<CK_ATTRIBUTE> attributes;
-  std::ranges::transform(entries_, std::back_inserter(attributes), [](Entry& entry) {
-    return CK_ATTRIBUTE{.type = entry.type, .pValue = entry.value.data(), .ulValueLen = entry.value.size()};
+  std::ranges::transform(entries_, std::back_inserter(attributes), [](const Entry& entry) {
+    // CK_ATTRIBUTE has no pointer to const, and nothing is written there.
+    auto* value = const_cast<std::byte*>(entry.value.reveal().data());  // NOLINT(cppcoreguidelines-pro-type-const-cast)
+    return CK_ATTRIBUTE{.type = entry.type, .pValue = value, .ulValueLen = entry.value.size()};
   });
   return attributes;
 }

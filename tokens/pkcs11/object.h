@@ -8,12 +8,14 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "base/secret.h"
 #include "tokens/pkcs11/cryptoki.h"
 #include "tokens/pkcs11/uri.h"
 
 namespace devid::pkcs11 {
 
-/// Attributes for a search or a new object, which owns their values.
+/// Attributes for a search or a new object, which owns their values, and wipes them: they may be those of a private
+/// key.
 class Template {
  public:
   Template& add(CK_ATTRIBUTE_TYPE type, BytesView value);
@@ -25,7 +27,7 @@ class Template {
  private:
   struct Entry {
     CK_ATTRIBUTE_TYPE type;
-    Bytes value;
+    Secret value;
   };
   std::vector<Entry> entries_;
 };

@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "tokens/outside_key.h"
 #include "tokens/pkcs11/certificate_object.h"
 #include "tokens/pkcs11/generation.h"
 #include "tokens/pkcs11/hsm.h"
+#include "tokens/pkcs11/importing.h"
 #include "tokens/pkcs11/key.h"
 #include "tokens/pkcs11/key_listing.h"
 #include "tokens/pkcs11/mechanism.h"
@@ -111,6 +113,16 @@ Result<Opened> open_made_in(Session& session, const Place& place) {
   return opened;
 }
 
+/// A key that was just made, with the file that it is to be found by.
+Result<std::unique_ptr<PrivateKey>> named_by_file(Hsm& hsm, Result<pkcs11::Generated> made) {
+  if (!made) return fail(std::move(made.error()));
+  const auto uri = pkcs11::key_uri(made->token, made->name);
+  auto pem = uri ? pkcs11::write_uri_pem(*uri) : Result<std::string>(fail(uri.error()));
+  if (pem) return std::make_unique<pkcs11::HsmKey>(hsm, std::move(made->name), std::move(made->facts), std::move(*pem));
+  std::ignore = hsm.run(Login::needed, [&](Session& session) { return destroy_ours(session, made->name.id); });
+  return fail(std::move(pem.error()));
+}
+
 std::string doing(std::string_view what, const ObjectName& name) {
   return fmt::format("{} {}", what, object_location(name));
 }
@@ -131,17 +143,22 @@ TokenDescription Pkcs11Token::description() const {
 }
 
 Result<std::unique_ptr<PrivateKey>> Pkcs11Token::create_key(const KeySpec& spec) {
-  const std::string creating = fmt::format("create an {} key in the token", algorithm_name(spec.algorithm));
-  auto made = pkcs11::generate(state_->hsm, spec);
-  if (!made) return fail(while_doing(creating, std::move(made.error())));
-  const auto uri = pkcs11::key_uri(made->token, made->name);
-  auto pem = uri ? pkcs11::write_uri_pem(*uri) : Result<std::string>(fail(uri.error()));
-  if (!pem) {
-    std::ignore =
-        state_->hsm.run(Login::needed, [&](Session& session) { return destroy_ours(session, made->name.id); });
-    return fail(while_doing(creating, std::move(pem.error())));
-  }
-  return std::make_unique<pkcs11::HsmKey>(state_->hsm, std::move(made->name), std::move(made->facts), std::move(*pem));
+  auto key = named_by_file(state_->hsm, pkcs11::generate(state_->hsm, spec));
+  if (key) return key;
+  return fail(while_doing(fmt::format("create an {} key in the token", algorithm_name(spec.algorithm)),
+                          std::move(key.error())));
+}
+
+Result<std::unique_ptr<PrivateKey>> Pkcs11Token::import_key(const KeySpec& spec, const Secret& pkcs8) {
+  const auto given = read_outside_key(spec.algorithm, pkcs8);
+  if (!given) return fail(given.error());
+  const std::string importing = fmt::format("import an {} key into the token", algorithm_name(spec.algorithm));
+  auto key = named_by_file(state_->hsm, pkcs11::import_key(state_->hsm, spec, *given));
+  if (!key) return fail(while_doing(importing, std::move(key.error())));
+  auto same = check_taken_over(**key, given->public_key);
+  if (same) return key;
+  std::ignore = destroy_key((*key)->pem());
+  return fail(while_doing(importing, std::move(same.error())));
 }
 
 Result<std::unique_ptr<PrivateKey>> Pkcs11Token::open_key(std::string_view pem) {

@@ -42,6 +42,7 @@ class Pkcs11Token final : public Token {
 
   [[nodiscard]] TokenDescription description() const override;
   Result<std::unique_ptr<PrivateKey>> create_key(const KeySpec& spec) override;
+  Result<std::unique_ptr<PrivateKey>> import_key(const KeySpec& spec, const Secret& pkcs8) override;
   Result<std::unique_ptr<PrivateKey>> open_key(std::string_view pem) override;
   Result<std::unique_ptr<PrivateKey>> open_key_at(std::string_view location) override;
   Result<Bytes> read_certificate(std::string_view location) override;

@@ -88,6 +88,21 @@ BytesView curve_oid(KeyAlgorithm algorithm) {
   }
 }
 
+Result<Bytes> ec_point(BytesView x, BytesView y) {
+  Bytes bare{uncompressed};
+  bare.insert(bare.end(), x.begin(), x.end());
+  bare.insert(bare.end(), y.begin(), y.end());
+  const OctetString string(ASN1_OCTET_STRING_new());
+  unsigned char* der = nullptr;
+  const bool set =
+      string && ASN1_OCTET_STRING_set(string.get(), as_uchar(BytesView(bare)), static_cast<int>(bare.size())) == 1;
+  const int size = set ? i2d_ASN1_OCTET_STRING(string.get(), &der) : -1;
+  if (size <= 0) return fail(openssl_error(Errc::internal, Retry::later, "cannot encode a point"));
+  Bytes encoded = to_bytes(der, static_cast<std::size_t>(size));
+  OPENSSL_free(der);
+  return encoded;
+}
+
 Result<PublicKey> public_key_in(const Attributes& attributes) {
   const auto type = attributes.number(CKA_KEY_TYPE);
   if (!type) return fail(untold("there is no CKA_KEY_TYPE"));

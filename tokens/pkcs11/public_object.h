@@ -15,6 +15,9 @@ constexpr std::array<CK_ATTRIBUTE_TYPE, 5> public_attributes{CKA_KEY_TYPE, CKA_E
 /// The DER of a named curve's OID, as CKA_EC_PARAMS has it (PKCS#11 v2.40 mechanisms, 2.3.3).
 BytesView curve_oid(KeyAlgorithm algorithm);
 
+/// A point as CKA_EC_POINT has it: uncompressed, in a DER OCTET STRING (PKCS#11 v2.40 mechanisms, 2.3.3).
+Result<Bytes> ec_point(BytesView x, BytesView y);
+
 /// The public key that the attributes of a public, or of a private RSA, key tell. A point may be in its OCTET STRING,
 /// as the standard has it, or bare, as some modules do. Errors: token_wrong_key if they do not tell it,
 /// token_unsupported for another kind of key than ours.

@@ -174,6 +174,17 @@ Result<CK_OBJECT_HANDLE> Session::create(Template attributes) {
   return handle;
 }
 
+Result<CK_OBJECT_HANDLE> Session::unwrap(CK_MECHANISM mechanism, CK_OBJECT_HANDLE key, BytesView wrapped,
+                                         Template attributes) {
+  auto of_object = attributes.attributes();
+  CK_OBJECT_HANDLE handle = CK_INVALID_HANDLE;
+  auto* from = const_cast<unsigned char*>(as_uchar(wrapped));  // NOLINT(cppcoreguidelines-pro-type-const-cast)
+  const CK_RV rv = functions_.C_UnwrapKey(handle_, &mechanism, key, from, wrapped.size(), of_object.data(),
+                                          of_object.size(), &handle);
+  if (auto unwrapped = check({.name = "C_UnwrapKey", .rv = rv}); !unwrapped) return fail(std::move(unwrapped.error()));
+  return handle;
+}
+
 Result<> Session::destroy(CK_OBJECT_HANDLE object) {
   const CK_RV rv = functions_.C_DestroyObject(handle_, object);
   return is_missing_object(rv) ? Result<>() : check({.name = "C_DestroyObject", .rv = rv});
@@ -189,6 +200,10 @@ Result<Bytes> Session::finish_signature(BytesView data) {
   if (size > signature.size()) return fail(absurd("C_Sign: a signature longer than its buffer"));
   signature.resize(size);
   return signature;
+}
+
+std::optional<CK_MECHANISM_TYPE> Session::unwrapping_mechanism() const {
+  return pkcs11::unwrapping_mechanism(functions_, slot_.id);
 }
 
 std::string Session::what_it_makes() const {

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -58,6 +59,7 @@ class Session {
   /// C_GenerateKeyPair as it is: the caller knows what a refusal means.
   CK_RV generate(CK_MECHANISM_TYPE mechanism, Template public_key, Template private_key, KeyPair& made);
   Result<CK_OBJECT_HANDLE> create(Template attributes);
+  Result<CK_OBJECT_HANDLE> unwrap(CK_MECHANISM mechanism, CK_OBJECT_HANDLE key, BytesView wrapped, Template attributes);
   /// What is not there any more is destroyed.
   Result<> destroy(CK_OBJECT_HANDLE object);
 
@@ -76,6 +78,9 @@ class Session {
 
   /// What the token says it can make, for the text of a refusal.
   [[nodiscard]] std::string what_it_makes() const;
+
+  /// By which an AES key unwraps private keys; none if the token does not say that it can.
+  [[nodiscard]] std::optional<CK_MECHANISM_TYPE> unwrapping_mechanism() const;
 
   /// Notes whether the session is lost. The last return value stays known.
   Result<> check(const Call& call);

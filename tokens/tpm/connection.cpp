@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "tokens/tpm/capabilities.h"
-#include "tokens/tpm/key_form.h"
+#include "tokens/tpm/duplicate.h"
 #include "tokens/tpm/pcr_signature.h"
 #include "tokens/tpm/private_area.h"
 #include "tokens/tpm/public_area.h"
@@ -65,6 +65,19 @@ Call send_create(Context& context, ESYS_TR root, ESYS_TR session, const KeyForm&
   secret.reset(raw_private);
   area.reset(raw_public);
   return create;
+}
+
+Call send_import(Context& context, ESYS_TR root, ESYS_TR session, const TPM2B_PUBLIC& area, const Duplicate& duplicate,
+                 Esys<TPM2B_PRIVATE>& secret) {
+  const TPM2B_DATA no_key{};
+  const TPMT_SYM_DEF_OBJECT no_inner_wrap{.algorithm = TPM2_ALG_NULL};
+  TPM2B_PRIVATE* raw_private = nullptr;
+  const Call sent = context.call("Esys_Import", [&](ESYS_CONTEXT* esys) {
+    return Esys_Import(esys, root, session, ESYS_TR_NONE, ESYS_TR_NONE, &no_key, &area, &duplicate.wrapped,
+                       &duplicate.seed, &no_inner_wrap, &raw_private);
+  });
+  secret.reset(raw_private);
+  return sent;
 }
 
 }  // namespace
@@ -165,9 +178,34 @@ Result<KeyBlob> Connection::create(KeyAlgorithm algorithm, const KeyAuthorizatio
   Esys<TPM2B_PUBLIC> public_area;
   const Call create = send_create(*context_, *root, (*guard)->for_command(Encrypt::command_and_response), *form,
                                   private_area, public_area);
-  if (!create.ok()) {
-    Error error = parent_failed(create, parent);
-    return fail(is_unsupported(create.rc) ? with_alternatives(std::move(error), *context_) : std::move(error));
+  return blob_of(create, parent, *form, public_area.get(), private_area.get());
+}
+
+Result<KeyBlob> Connection::import_key(const OutsideKey& key, const KeyAuthorization& authorization) {
+  unload();
+  const auto form = form_of(*context_, spec_, key.public_key.algorithm, authorization);
+  if (!form) return fail(form.error());
+  const TPM2_HANDLE parent = usual_parent();
+  const auto root = storage_root(parent);
+  if (!root) return fail(root.error());
+  const auto parent_area = public_area_of(*context_, *root);
+  if (!parent_area) return fail(parent_area.error());
+  const TPM2B_PUBLIC area = imported_area(form->area, key);
+  const auto duplicate = duplicate_for(parent_area->publicArea, key, area, form->auth_value);
+  if (!duplicate) return fail(duplicate.error());
+  const auto guard = session();
+  if (!guard) return fail(guard.error());
+  Esys<TPM2B_PRIVATE> private_area;
+  const Call sent = send_import(*context_, *root, (*guard)->for_command(Encrypt::command_and_response), area,
+                                *duplicate, private_area);
+  return blob_of(sent, parent, *form, &area, private_area.get());
+}
+
+Result<KeyBlob> Connection::blob_of(const Call& made, TPM2_HANDLE parent, const KeyForm& form,
+                                    const TPM2B_PUBLIC* public_area, const TPM2B_PRIVATE* private_area) {
+  if (!made.ok()) {
+    Error error = parent_failed(made, parent);
+    return fail(is_unsupported(made.rc) ? with_alternatives(std::move(error), *context_) : std::move(error));
   }
   auto public_bytes = write_public(*public_area);
   if (!public_bytes) return fail(std::move(public_bytes.error()));
@@ -176,8 +214,8 @@ Result<KeyBlob> Connection::create(KeyAlgorithm algorithm, const KeyAuthorizatio
   return KeyBlob{.public_area = std::move(*public_bytes),
                  .private_area = std::move(*private_bytes),
                  .parent = parent,
-                 .has_auth_value = !form->auth_value.empty(),
-                 .pcr_policy = form->pcr_policy};
+                 .has_auth_value = !form.auth_value.empty(),
+                 .pcr_policy = form.pcr_policy};
 }
 
 Result<ESYS_TR> Connection::load(const KeyBlob& key) {

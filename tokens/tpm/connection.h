@@ -10,9 +10,11 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "tokens/authorization.h"
+#include "tokens/outside_key.h"
 #include "tokens/tpm/auth_value.h"
 #include "tokens/tpm/context.h"
 #include "tokens/tpm/endorsement.h"
+#include "tokens/tpm/key_form.h"
 #include "tokens/tpm/object.h"
 #include "tokens/tpm/session.h"
 #include "tokens/tpm/sign_command.h"
@@ -44,6 +46,9 @@ class Connection {
 
   /// TPM2_Create beneath the storage root key. Nothing stays in the TPM but that.
   Result<KeyBlob> create(KeyAlgorithm algorithm, const KeyAuthorization& authorization);
+
+  /// TPM2_Import beneath the storage root key, encrypted to it. The same stays in the TPM.
+  Result<KeyBlob> import_key(const OutsideKey& key, const KeyAuthorization& authorization);
 
   /// What is at a persistent handle now, and remembers it for sign_at().
   Result<TPM2B_PUBLIC> read_public(TPM2_HANDLE handle);
@@ -98,6 +103,9 @@ class Connection {
   Result<ESYS_TR> storage_root(TPM2_HANDLE parent, IfAbsent if_absent = IfAbsent::make);
   Result<StorageRoot> open_or_make(TPM2_HANDLE parent, IfAbsent if_absent);
   Result<StorageRoot> make(TPM2_HANDLE parent);
+  /// Notes what a new key was made with, or why it was not.
+  Result<KeyBlob> blob_of(const Call& made, TPM2_HANDLE parent, const KeyForm& form, const TPM2B_PUBLIC* public_area,
+                          const TPM2B_PRIVATE* private_area);
   Result<ESYS_TR> load(const KeyBlob& key);
   Result<const Derived*> load(const DerivedKey& key);
   Result<TPMT_SIGNATURE> sign_loaded(const KeyBlob& key, ESYS_TR object, const SignRequest& request);

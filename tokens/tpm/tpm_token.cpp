@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "tokens/outside_key.h"
 #include "tokens/tpm/idevid_template.h"
 #include "tokens/tpm/inventory.h"
 #include "tokens/tpm/location.h"
@@ -37,6 +38,23 @@ Result<std::unique_ptr<PrivateKey>> TpmToken::create_key(const KeySpec& spec) {
   if (key && (*key)->public_key().algorithm != spec.algorithm) {
     return fail({.code = Errc::token_failed, .retry = Retry::later, .what = "the TPM made another kind of key"});
   }
+  return key;
+}
+
+Result<std::unique_ptr<PrivateKey>> TpmToken::import_key(const KeySpec& spec, const Secret& pkcs8) {
+  const auto given = read_outside_key(spec.algorithm, pkcs8);
+  if (!given) return fail(given.error());
+  const tpm::Tpm::Use use(state_->tpm);
+  const std::string doing = "import an " + std::string(algorithm_name(spec.algorithm)) + " key into the TPM";
+  auto blob =
+      state_->tpm.run([&](tpm::Connection& connection) { return connection.import_key(*given, spec.authorization); });
+  if (!blob) return fail(while_doing(doing, std::move(blob.error())));
+  auto pem = tpm::write_tss2_pem(*blob);
+  if (!pem) return fail(std::move(pem.error()));
+  auto key = tpm::TpmKey::from_blob(state_->tpm, std::move(*blob), std::move(*pem));
+  if (!key) return fail(while_doing(doing, std::move(key.error())));
+  if (auto same = check_taken_over(**key, given->public_key); !same)
+    return fail(while_doing(doing, std::move(same.error())));
   return key;
 }
 

@@ -15,6 +15,8 @@ namespace devid {
 /// tokens/tpm/idevid_template.h; "template:H-2" alone is a usage error), certificates by their NV index
 /// ("nv:0x01c90200").
 ///
+/// A key that was made elsewhere becomes such a child, too: it crosses the bus encrypted to the storage root key.
+///
 /// Connects when it is first needed, and again when the TPM was away or reset: one context for the life of the object.
 /// Authorizations go through one salted HMAC session with parameter encryption. At most one transient object is in the
 /// TPM between calls, none before a Create or Load, and none once the last PrivateKey is gone. A storage root key that
@@ -32,6 +34,7 @@ class TpmToken final : public Token {
 
   [[nodiscard]] TokenDescription description() const override;
   Result<std::unique_ptr<PrivateKey>> create_key(const KeySpec& spec) override;
+  Result<std::unique_ptr<PrivateKey>> import_key(const KeySpec& spec, const Secret& pkcs8) override;
   Result<std::unique_ptr<PrivateKey>> open_key(std::string_view pem) override;
   Result<std::unique_ptr<PrivateKey>> open_key_at(std::string_view location) override;
   Result<Bytes> read_certificate(std::string_view location) override;
