@@ -9,6 +9,7 @@
 #include <array>
 #include <utility>
 
+#include "agent/pki/asn1_time.h"
 #include "agent/pki/general_name.h"
 #include "tokens/public_key.h"
 
@@ -47,18 +48,6 @@ std::string to_hex(BytesView bytes) {
     text += digits[std::to_integer<unsigned>(byte) & 0xfU];
   }
   return text;
-}
-
-/// The calendar's arithmetic, not the C library's: no time zone, no 32-bit time_t.
-std::optional<Time> to_time(const ASN1_TIME* time) {
-  std::tm parts{};
-  if (ASN1_TIME_to_tm(time, &parts) != 1) return std::nullopt;
-  const std::chrono::year_month_day date(std::chrono::year(parts.tm_year + 1900),
-                                         std::chrono::month(static_cast<unsigned>(parts.tm_mon + 1)),
-                                         std::chrono::day(static_cast<unsigned>(parts.tm_mday)));
-  if (!date.ok()) return std::nullopt;
-  return std::chrono::sys_days(date) + std::chrono::hours(parts.tm_hour) + std::chrono::minutes(parts.tm_min) +
-         Seconds(parts.tm_sec);
 }
 
 std::string name_text(const X509_NAME* name) {

@@ -99,23 +99,9 @@ class PathSearch {
   bool judge(const Certificate& anchor) {
     if (judgements_left_ == 0) return false;
     --judgements_left_;
-    const Store store(X509_STORE_new());
-    const Stack intermediates(sk_X509_new_null());
-    const StoreContext context(X509_STORE_CTX_new());
-    for (auto each = path_.begin() + 1; each != path_.end(); ++each) sk_X509_push(intermediates.get(), each->get());
-    if (!store || !context || X509_STORE_add_cert(store.get(), anchor.get()) != 1 ||
-        X509_STORE_CTX_init(context.get(), store.get(), path_.front().get(), intermediates.get()) != 1) {
-      first_error_ = openssl_error(Errc::internal, Retry::later, "cannot verify a certificate");
-      return false;
-    }
-    X509_VERIFY_PARAM* const parameters = X509_STORE_CTX_get0_param(context.get());
-    X509_VERIFY_PARAM_set_flags(parameters, X509_V_FLAG_PARTIAL_CHAIN);
-    X509_VERIFY_PARAM_set_time(parameters, now_.time_since_epoch().count());
-    X509_VERIFY_PARAM_set_auth_level(parameters, security_level);
-    X509_VERIFY_PARAM_set_depth(parameters, static_cast<int>(longest_chain));
-    if (X509_verify_cert(context.get()) == 1) return true;
-    if (!first_error_) first_error_ = verdict(context.get());
-    ERR_clear_error();
+    auto verified = verify_path(path_, anchor, now_);
+    if (verified) return true;
+    if (!first_error_) first_error_ = std::move(verified.error());
     return false;
   }
 
@@ -134,6 +120,28 @@ Result<std::vector<Certificate>> build_chain(const Certificate& leaf, const std:
                                              const std::vector<Certificate>& anchors, Time now) {
   ERR_clear_error();
   return PathSearch(pool, anchors, now).run(leaf);
+}
+
+Result<> verify_path(const std::vector<Certificate>& path, const Certificate& anchor, Time now) {
+  ERR_clear_error();
+  const Store store(X509_STORE_new());
+  const Stack intermediates(sk_X509_new_null());
+  const StoreContext context(X509_STORE_CTX_new());
+  if (path.empty()) return fail(untrusted("there is no certificate"));
+  for (auto each = path.begin() + 1; each != path.end(); ++each) sk_X509_push(intermediates.get(), each->get());
+  if (!store || !context || X509_STORE_add_cert(store.get(), anchor.get()) != 1 ||
+      X509_STORE_CTX_init(context.get(), store.get(), path.front().get(), intermediates.get()) != 1) {
+    return fail(openssl_error(Errc::internal, Retry::later, "cannot verify a certificate"));
+  }
+  X509_VERIFY_PARAM* const parameters = X509_STORE_CTX_get0_param(context.get());
+  X509_VERIFY_PARAM_set_flags(parameters, X509_V_FLAG_PARTIAL_CHAIN);
+  X509_VERIFY_PARAM_set_time(parameters, now.time_since_epoch().count());
+  X509_VERIFY_PARAM_set_auth_level(parameters, security_level);
+  X509_VERIFY_PARAM_set_depth(parameters, static_cast<int>(longest_chain));
+  const bool good = X509_verify_cert(context.get()) == 1;
+  ERR_clear_error();
+  if (good) return {};
+  return fail(verdict(context.get()));
 }
 
 }  // namespace devid::pki

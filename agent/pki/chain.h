@@ -12,4 +12,7 @@ namespace devid::pki {
 Result<std::vector<Certificate>> build_chain(const Certificate& leaf, const std::vector<Certificate>& pool,
                                              const std::vector<Certificate>& anchors, Time now);
 
+/// The same verifier's word on one path: a certificate, then those above it, up to below `anchor`. Errors: as there.
+Result<> verify_path(const std::vector<Certificate>& path, const Certificate& anchor, Time now);
+
 }  // namespace devid::pki

@@ -15,4 +15,8 @@ Result<EncodedName> encode_subject(const std::vector<NameAttribute>& subject);
 /// The alternative names as they go into a subjectAltName extension. Error: config_invalid, saying which one and why.
 Result<GeneralNames> encode_alternatives(const std::vector<AlternativeName>& alternatives);
 
+/// One of the four kinds that devid asks for; none for another kind. What encode_alternatives says of it is another
+/// question.
+std::optional<AlternativeName> alternative_of(const GENERAL_NAME& name);
+
 }  // namespace devid::pki

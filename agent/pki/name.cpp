@@ -199,17 +199,6 @@ std::string text_of(const ASN1_STRING* string) {
   return std::string(as_text(std::as_bytes(std::span(data, static_cast<std::size_t>(ASN1_STRING_length(string))))));
 }
 
-std::optional<AlternativeName> alternative_of(const GENERAL_NAME& name) {
-  using Kind = AlternativeName::Kind;
-  switch (name.type) {
-    case GEN_DNS: return AlternativeName{.kind = Kind::dns, .value = text_of(name.d.dNSName)};
-    case GEN_URI: return AlternativeName{.kind = Kind::uri, .value = text_of(name.d.uniformResourceIdentifier)};
-    case GEN_EMAIL: return AlternativeName{.kind = Kind::email, .value = text_of(name.d.rfc822Name)};
-    case GEN_IPADD: return AlternativeName{.kind = Kind::ip, .value = address_text(name.d.iPAddress)};
-    default: return std::nullopt;
-  }
-}
-
 }  // namespace
 
 std::string AlternativeName::text() const {
@@ -250,6 +239,17 @@ Result<GeneralNames> encode_alternatives(const std::vector<AlternativeName>& alt
     std::ignore = name.release();
   }
   return names;
+}
+
+std::optional<AlternativeName> alternative_of(const GENERAL_NAME& name) {
+  using Kind = AlternativeName::Kind;
+  switch (name.type) {
+    case GEN_DNS: return AlternativeName{.kind = Kind::dns, .value = text_of(name.d.dNSName)};
+    case GEN_URI: return AlternativeName{.kind = Kind::uri, .value = text_of(name.d.uniformResourceIdentifier)};
+    case GEN_EMAIL: return AlternativeName{.kind = Kind::email, .value = text_of(name.d.rfc822Name)};
+    case GEN_IPADD: return AlternativeName{.kind = Kind::ip, .value = address_text(name.d.iPAddress)};
+    default: return std::nullopt;
+  }
 }
 
 Result<> check(const Names& names) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "agent/pki/certificate.h"
+#include "agent/pki/revocation_cache.h"
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/result.h"
@@ -21,12 +22,10 @@ struct Download {
   std::string url;
   std::string media_type;     ///< of the body
   std::optional<Bytes> body;  ///< with one it is a POST
+  std::size_t limit = 0;      ///< bytes of the answer
 };
 /// Carries it out, bounded in time and size. Given by whoever can (agent/est/download.h).
 using Downloader = std::function<Result<Bytes>(const Download&)>;
-
-/// OCSP responses and CRLs that are still good, so that nobody is asked twice.
-class RevocationCache;
 
 /// What a check works with. All of it is borrowed.
 struct RevocationSources {
@@ -38,9 +37,12 @@ struct RevocationSources {
 
 /// Checks a chain that was verified before: the leaf first, each certificate followed by its issuer, the anchor last;
 /// the anchor itself is not checked. For each certificate: the stapled response (`stapled`, DER of an OCSPResponse for
-/// the leaf, may be empty), then OCSP at the responder of its authorityInfoAccess (RFC 6960), then the CRLs of its
-/// cRLDistributionPoints (RFC 5280 6.3): whatever answers first decides. Errors: certificate_revoked, and, under the
-/// policy hard, revocation_unknown with the reasons of all that failed. Certificates that name no source are unknown.
+/// the leaf, may be empty), then OCSP at the responders of its authorityInfoAccess (RFC 6960), then the CRLs of its
+/// cRLDistributionPoints (RFC 5280 6.3): whatever answers first decides. At most three http URLs of each kind are
+/// tried, the cache is asked before each, and there are at most twelve downloads in all. Every certificate is looked at
+/// before an unknown one counts. Certificates that name no source are unknown.
+/// Errors: certificate_revoked; under the policy hard, revocation_unknown with the reasons of all that failed;
+/// cancelled, if a download was.
 Result<> check_revocation(const std::vector<Certificate>& chain, BytesView stapled, const RevocationSources& sources);
 
 }  // namespace devid::pki
