@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "agent/est/ascii.h"
+#include "base/secret.h"
 
 namespace devid::est {
 namespace {
@@ -36,6 +37,24 @@ std::string_view without_armour(std::string_view text) {
   return inner.ends_with(foot) ? inner.substr(0, inner.size() - foot.size()) : text;
 }
 
+/// A body can hold a private key.
+class Digits {
+ public:
+  explicit Digits(std::string_view text) : text_(text) { std::erase_if(text_, ascii::is_blank); }
+  Digits(const Digits&) = delete;
+  Digits& operator=(const Digits&) = delete;
+  Digits(Digits&&) = delete;
+  Digits& operator=(Digits&&) = delete;
+  ~Digits() {
+    text_.resize(text_.capacity());  // what was erased left its end behind
+    wipe(std::as_writable_bytes(std::span(text_)));
+  }
+  [[nodiscard]] std::string_view view() const { return text_; }
+
+ private:
+  std::string text_;
+};
+
 }  // namespace
 
 std::string encode_body(BytesView der) {
@@ -48,13 +67,19 @@ std::string encode_body(BytesView der) {
   return lines;
 }
 
+std::size_t encoded_size(std::size_t bytes) {
+  constexpr std::size_t line_end = 2;
+  const std::size_t digits = (bytes + 2) / 3 * 4;
+  return digits + ((digits + line_length - 1) / line_length * line_end);
+}
+
 Result<Bytes> decode_body(std::string_view text) {
   text = text.substr(0, text.find_last_not_of('\0') + 1);
-  std::string digits(without_armour(ascii::trim(text)));
-  std::erase_if(digits, ascii::is_blank);
+  const Digits owned(without_armour(ascii::trim(text)));
+  const std::string_view digits = owned.view();
 
   const std::size_t padding = digits.size() - (digits.find_last_not_of('=') + 1);
-  const std::string_view payload = std::string_view(digits).substr(0, digits.size() - padding);
+  const std::string_view payload = digits.substr(0, digits.size() - padding);
   if (const auto* bad = std::ranges::find_if_not(payload, is_base64_digit); bad != payload.end())
     return malformed("it has '" + printable({bad, 1}) + "' at digit " + std::to_string(bad - payload.begin()));
   if (digits.size() % 4 != 0 || padding > 2) return malformed("its padding is wrong: it may be truncated");

@@ -4,9 +4,16 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
+#include <span>
 
-#include "agent/est/ascii.h"
+#include "agent/est/binding.h"
 #include "agent/est/curl_error.h"
+#include "agent/est/curl_options.h"
+#include "agent/est/proxy_error.h"
+#include "agent/est/reception.h"
+#include "agent/est/redirect.h"
+#include "agent/est/upload.h"
 #include "base/owned.h"
 
 namespace devid::est {
@@ -14,57 +21,21 @@ namespace {
 
 using Easy = Owned<CURL, curl_easy_cleanup>;
 using Lines = Owned<curl_slist, curl_slist_free_all>;
+using std::chrono::milliseconds;
 
-constexpr std::size_t head_limit = 65536;
+constexpr int most_redirects = 3;
 constexpr long longest_idle = 600;  // seconds: a slow token may make a key between two requests
-constexpr std::array<std::string_view, 4> kept_headers = {"content-type", "date", "location", "retry-after"};
 
-/// What has come of an answer so far.
-struct Reception {
-  CURL* easy = nullptr;
-  std::size_t limit = 0;
-  std::size_t head_bytes = 0;
-  bool head_complete = false;
-  bool head_too_large = false;
-  Answer answer;
-};
-
-void keep_header(Answer& answer, std::string_view line) {
-  const auto colon = line.find(':');
-  if (colon == std::string_view::npos) return;
-  std::string name = ascii::lower(line.substr(0, colon));
-  if (std::ranges::find(kept_headers, name) == kept_headers.end()) return;
-  answer.headers.try_emplace(std::move(name), ascii::trim(line.substr(colon + 1)));
-}
-
-/// CURLOPT_HEADERFUNCTION: a line at a time; a new status line starts over, after 1xx.
+/// CURLOPT_HEADERFUNCTION.
 std::size_t receive_head(const char* data, std::size_t one, std::size_t size, void* context) {
   static_cast<void>(one);
-  auto& reception = *static_cast<Reception*>(context);
-  reception.head_bytes += size;
-  reception.head_too_large = reception.head_bytes > head_limit;
-  if (reception.head_too_large) return CURL_WRITEFUNC_ERROR;
-  const std::string_view line(data, size);
-  if (line.starts_with("HTTP/")) {
-    reception.answer.headers.clear();
-    reception.head_complete = false;
-  } else if (ascii::trim(line).empty()) {
-    reception.head_complete = true;
-  } else {
-    keep_header(reception.answer, line);
-  }
-  return size;
+  return static_cast<Reception*>(context)->take_head({data, size}) ? size : CURL_WRITEFUNC_ERROR;
 }
 
 /// CURLOPT_WRITEFUNCTION.
 std::size_t receive_body(const char* data, std::size_t one, std::size_t size, void* context) {
   static_cast<void>(one);
-  auto& reception = *static_cast<Reception*>(context);
-  auto& answer = reception.answer;
-  const std::size_t room = reception.limit - answer.body.size();
-  answer.body.append(data, std::min(size, room));
-  answer.cut = size > room;
-  return answer.cut ? CURL_WRITEFUNC_ERROR : size;
+  return static_cast<Reception*>(context)->take_body({data, size}) ? size : CURL_WRITEFUNC_ERROR;
 }
 
 /// CURLOPT_XFERINFOFUNCTION: about once a second while nothing comes. Anything but 0 ends the exchange.
@@ -74,168 +45,276 @@ int on_progress(void* context, curl_off_t to_receive, curl_off_t received, curl_
   return cancelled && cancelled() ? 1 : 0;
 }
 
-/// Applies options until one fails.
-class Options {
- public:
-  explicit Options(CURL* easy) : easy_(easy) {}
-  template <class Value>
-  Options& set(CURLoption option, Value value) {
-    if (code_ == CURLE_OK) code_ = curl_easy_setopt(easy_, option, value);
-    return *this;
+void append(Lines& lines, const std::string& line) {
+  if (lines) {
+    curl_slist_append(lines.get(), line.c_str());
+  } else {
+    lines.reset(curl_slist_append(nullptr, line.c_str()));
   }
-  [[nodiscard]] Result<> done() const {
-    if (code_ == CURLE_OK) return {};
-    return fail(curl_error({.code = code_, .text = std::string("cannot set an option: ") + curl_easy_strerror(code_)}));
-  }
+}
 
- private:
-  CURL* easy_;
-  CURLcode code_ = CURLE_OK;
+template <class Number>
+Number info(CURL* easy, CURLINFO which) {
+  Number number = 0;
+  curl_easy_getinfo(easy, which, &number);
+  return number;
+}
+
+/// A request whose content is made while it is sent.
+struct Posting {
+  CURL* easy = nullptr;
+  Upload upload;
+  BindingKind kind{};
+  std::optional<Error> error;
 };
+
+/// The channel binding of the connection that libcurl is sending over: the inner one, where it goes through another.
+Result<std::string> live_binding(CURL* easy, BindingKind kind) {
+  curl_tlssessioninfo* session = nullptr;
+  curl_easy_getinfo(easy, CURLINFO_TLS_SSL_PTR, &session);
+  if (session == nullptr || session->backend != CURLSSLBACKEND_OPENSSL || session->internals == nullptr)
+    return fail({.code = Errc::internal, .retry = Retry::later, .what = "libcurl sends over no TLS connection"});
+  return channel_binding(static_cast<SSL*>(session->internals), kind);
+}
+
+/// CURLOPT_READFUNCTION: libcurl wants the body, so that the connection is up.
+std::size_t send_body(char* room, std::size_t one, std::size_t size, void* context) {
+  auto& posting = *static_cast<Posting*>(context);
+  const auto binding = live_binding(posting.easy, posting.kind);
+  auto count = binding ? posting.upload.read(std::span(room, one * size), *binding) : fail(binding.error());
+  if (count) return *count;
+  posting.error = std::move(count.error());
+  return CURL_READFUNC_ABORT;
+}
+
+/// CURLOPT_SEEKFUNCTION: libcurl starts over, on a new connection or after a challenge.
+int rewind_body(void* context, curl_off_t offset, int origin) {
+  if (offset != 0 || origin != SEEK_SET) return CURL_SEEKFUNC_CANTSEEK;
+  static_cast<Posting*>(context)->upload.rewind();
+  return CURL_SEEKFUNC_OK;
+}
+
+Error redirects_too_often() {
+  return {.code = Errc::server_protocol,
+          .retry = Retry::after_operator,
+          .what = "the server redirects more than " + std::to_string(most_redirects) + " times",
+          .hint = "see the server's configuration"};
+}
 
 }  // namespace
 
 struct Connection::State {
-  std::unique_ptr<Tls> tls;
-  std::optional<Error> tls_error;
-  std::function<bool()> cancelled;
+  explicit State(ConnectionSpec all) : host(all.tls.host), tls(std::move(all.tls)), spec(std::move(all)) {}
+
+  std::string host;
+  Tls tls;
+  ConnectionSpec spec;  ///< without `tls`, which has moved
+  Traffic traffic;
   std::array<char, CURL_ERROR_SIZE> text{};
   Lines lines;
-  std::size_t answer_bytes = 0;
-  unsigned opened = 0;
   Easy easy;  // goes first: it writes into what is above
 
   static CURLcode on_context(CURL* easy, void* context, void* self);
-  Result<> set_up(const Limits& limits);
-  Result<> address(const Request& request, std::chrono::milliseconds time, Reception& reception);
-  Error explain(CURLcode code, const Reception& reception);
+  Result<> open();
+  Result<> address(const Request& request, milliseconds time, Reception& reception);
+  Result<> load(const Request& request, Posting& posting) const;
+  Result<Answer> exchange(const Request& request, milliseconds time, Posting* posting);
+  void count();
+  Error explain(CURLcode code, const Reception& reception, unsigned configured_before);
 };
 
 /// CURLOPT_SSL_CTX_FUNCTION: once a connection, before its handshake.
 CURLcode Connection::State::on_context(CURL* easy, void* context, void* self) {
   static_cast<void>(easy);
+  if (is_to_proxy(context)) return CURLE_OK;
   auto& state = *static_cast<State*>(self);
-  auto configured = state.tls->configure(static_cast<SSL_CTX*>(context));
-  if (configured) return CURLE_OK;
-  state.tls_error = std::move(configured.error());
-  return CURLE_SSL_CERTPROBLEM;
+  return state.tls.configure(static_cast<SSL_CTX*>(context)) ? CURLE_OK : CURLE_SSL_CERTPROBLEM;
 }
 
-Result<> Connection::State::set_up(const Limits& limits) {
-  answer_bytes = limits.answer_bytes;
+/// A handle of libcurl with what is the same for every exchange, and no connection yet.
+Result<> Connection::State::open() {
+  static const CURLcode started = curl_global_init(CURL_GLOBAL_DEFAULT);
+  easy.reset(started == CURLE_OK ? curl_easy_init() : nullptr);
+  if (!easy) return fail(curl_error({.code = CURLE_FAILED_INIT}));
   const char* none = nullptr;
-  return Options(easy.get())
+  return CurlOptions(easy.get())
       .set(CURLOPT_ERRORBUFFER, text.data())
       .set(CURLOPT_NOSIGNAL, 1L)
       .set(CURLOPT_PROTOCOLS_STR, "https")
       .set(CURLOPT_REDIR_PROTOCOLS_STR, "https")
       .set(CURLOPT_FOLLOWLOCATION, 0L)
-      .set(CURLOPT_PROXY, "")
       .set(CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED))
       .set(CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2))
-      .set(CURLOPT_SSL_VERIFYPEER, 1L)
-      .set(CURLOPT_SSL_VERIFYHOST, 2L)
+      .set(CURLOPT_SSL_VERIFYPEER, tls.verifies() ? 1L : 0L)
+      .set(CURLOPT_SSL_VERIFYHOST, tls.verifies() ? 2L : 0L)
       .set(CURLOPT_CAINFO, none)
       .set(CURLOPT_CAPATH, none)
       .set(CURLOPT_CA_CACHE_TIMEOUT, 0L)
       .set(CURLOPT_SSL_CTX_FUNCTION, &State::on_context)
       .set(CURLOPT_SSL_CTX_DATA, static_cast<void*>(this))
       .set(CURLOPT_MAXAGE_CONN, longest_idle)
-      .set(CURLOPT_CONNECTTIMEOUT, static_cast<long>(limits.connect_timeout.count()))
+      .set(CURLOPT_CONNECTTIMEOUT, static_cast<long>(spec.limits.connect_timeout.count()))
       .set(CURLOPT_USERAGENT, "devid/" DEVID_VERSION)
       .set(CURLOPT_HEADERFUNCTION, &receive_head)
       .set(CURLOPT_WRITEFUNCTION, &receive_body)
       .set(CURLOPT_XFERINFOFUNCTION, &on_progress)
-      .set(CURLOPT_XFERINFODATA, static_cast<void*>(&cancelled))
+      .set(CURLOPT_XFERINFODATA, static_cast<void*>(&spec.cancelled))
       .set(CURLOPT_NOPROGRESS, 0L)
+      .set_proxy(spec.proxy, host)
+      .set_authentication(spec.authentication)
       .done();
 }
 
-Result<> Connection::State::address(const Request& request, std::chrono::milliseconds time, Reception& reception) {
+Result<> Connection::State::address(const Request& request, milliseconds time, Reception& reception) {
   lines.reset();
-  const auto add = [this](const std::string& line) {
-    if (lines) {
-      curl_slist_append(lines.get(), line.c_str());
-    } else {
-      lines.reset(curl_slist_append(nullptr, line.c_str()));
-    }
-  };
-  add("Accept: " + request.accept);
-  Options options(easy.get());
-  if (request.body) {
-    add("Content-Type: application/pkcs10");
-    add("Content-Transfer-Encoding: base64");
-    add("Expect:");
-    options.set(CURLOPT_POST, 1L)
-        .set(CURLOPT_POSTFIELDSIZE, static_cast<long>(request.body->size()))
-        .set(CURLOPT_POSTFIELDS, request.body->c_str());
-  } else {
-    options.set(CURLOPT_HTTPGET, 1L);
+  append(lines, "Accept: " + request.accept);
+  if (request.content) {
+    append(lines, "Content-Type: " + request.content->type);
+    append(lines, "Content-Transfer-Encoding: base64");
+    append(lines, "Expect:");
   }
-  return options.set(CURLOPT_URL, request.url.c_str())
+  return CurlOptions(easy.get())
+      .set(CURLOPT_HTTPGET, 1L)
+      .set(CURLOPT_URL, request.url.c_str())
       .set(CURLOPT_HTTPHEADER, lines.get())
       .set(CURLOPT_TIMEOUT_MS, static_cast<long>(time.count()))
       .set(CURLOPT_HEADERDATA, static_cast<void*>(&reception))
       .set(CURLOPT_WRITEDATA, static_cast<void*>(&reception))
+      // With a binding each connection has a handshake of its own: a resumed one may be somebody else's (RFC 7627 1).
+      .set(CURLOPT_SSL_SESSIONID_CACHE, spec.binding ? 0L : 1L)
       .done();
 }
 
-Error Connection::State::explain(CURLcode code, const Reception& reception) {
+/// Makes it a POST: of a body that is there, or, with a binding, of one that is made when the connection is up.
+Result<> Connection::State::load(const Request& request, Posting& posting) const {
+  if (!request.content) return {};
+  CurlOptions options(easy.get());
+  const char* none = nullptr;
+  options.set(CURLOPT_POST, 1L);
+  if (spec.binding) {
+    posting.easy = easy.get();
+    posting.kind = *spec.binding;
+    return options.set(CURLOPT_POSTFIELDS, none)
+        .set(CURLOPT_POSTFIELDSIZE, static_cast<long>(posting.upload.size()))
+        .set(CURLOPT_READFUNCTION, &send_body)
+        .set(CURLOPT_READDATA, static_cast<void*>(&posting))
+        .set(CURLOPT_SEEKFUNCTION, &rewind_body)
+        .set(CURLOPT_SEEKDATA, static_cast<void*>(&posting))
+        .done();
+  }
+  const auto body = posting.upload.text();
+  if (!body) return fail(body.error());
+  return options.set(CURLOPT_POSTFIELDSIZE, static_cast<long>(body->size()))
+      .set(CURLOPT_COPYPOSTFIELDS, body->c_str())
+      .done();
+}
+
+void Connection::State::count() {
+  ++traffic.requests;
+  traffic.connections += static_cast<unsigned>(info<long>(easy.get(), CURLINFO_NUM_CONNECTS));
+  traffic.sent += static_cast<std::uint64_t>(info<long>(easy.get(), CURLINFO_REQUEST_SIZE)) +
+                  static_cast<std::uint64_t>(info<curl_off_t>(easy.get(), CURLINFO_SIZE_UPLOAD_T));
+  traffic.received += static_cast<std::uint64_t>(info<long>(easy.get(), CURLINFO_HEADER_SIZE)) +
+                      static_cast<std::uint64_t>(info<curl_off_t>(easy.get(), CURLINFO_SIZE_DOWNLOAD_T));
+}
+
+/// What has gone wrong, by whoever knows it best: this side, what was received, the proxy, TLS, libcurl.
+Error Connection::State::explain(CURLcode code, const Reception& reception, unsigned configured_before) {
   if (code == CURLE_ABORTED_BY_CALLBACK)
     return {.code = Errc::cancelled, .retry = Retry::later, .what = "the job was cancelled"};
-  auto key_error = tls->take_key_error();
-  if (key_error) return std::move(*key_error);
-  if (tls_error) return std::move(*tls_error);
-  if (reception.answer.cut || reception.head_too_large) {
+  if (auto error = tls.take_error()) return std::move(*error);
+  if (reception.answer.cut || reception.head_too_large()) {
     return {.code = Errc::answer_too_large,
             .retry = Retry::later,
             .what = "the server's answer is too large",
-            .reason = reception.head_too_large ? "its head is longer than " + std::to_string(head_limit) + " bytes"
-                                               : "it is longer than " + std::to_string(answer_bytes) + " bytes",
+            .reason = reception.head_too_large()
+                          ? "its head is longer than " + std::to_string(Reception::head_limit) + " bytes"
+                          : "it is longer than " + std::to_string(spec.limits.answer_bytes) + " bytes",
             .hint = "is this the URL of an EST server?"};
   }
-  long verify_result = 0;
-  curl_easy_getinfo(easy.get(), CURLINFO_SSL_VERIFYRESULT, &verify_result);
-  return curl_error({.code = code, .text = text.data(), .verify_result = verify_result, .alert = tls->alert()});
+  const bool has_proxy = spec.proxy && !is_excepted(*spec.proxy, host);
+  const bool was_reached =
+      tls.configured() != configured_before || info<curl_off_t>(easy.get(), CURLINFO_PRETRANSFER_TIME_T) > 0;
+  if (has_proxy && !was_reached) {
+    return proxy_error({.code = code,
+                        .text = text.data(),
+                        .connect_status = info<long>(easy.get(), CURLINFO_HTTP_CONNECTCODE),
+                        .socks_code = static_cast<CURLproxycode>(info<long>(easy.get(), CURLINFO_PROXY_ERROR))});
+  }
+  if (tls.verify_error() != X509_V_OK && code != CURLE_PEER_FAILED_VERIFICATION) {  // lost within an https proxy's TLS
+    return curl_error({.code = CURLE_PEER_FAILED_VERIFICATION,
+                       .text = X509_verify_cert_error_string(tls.verify_error()),
+                       .verify_result = tls.verify_error()});
+  }
+  return curl_error({.code = code, .text = text.data(), .verify_result = tls.verify_error(), .alert = tls.alert()});
+}
+
+Result<Answer> Connection::State::exchange(const Request& request, milliseconds time, Posting* posting) {
+  Reception reception(spec.limits.answer_bytes);
+  Result<> ready;
+  if (!tls.suits_binding()) ready = open();
+  if (ready) ready = address(request, time, reception);
+  if (ready && posting != nullptr) ready = load(request, *posting);
+  if (!ready) return fail(std::move(ready.error()));
+  text.fill('\0');
+  tls.begin_exchange();
+  const unsigned configured = tls.configured();
+
+  const CURLcode code = curl_easy_perform(easy.get());
+  count();
+  reception.answer.status = info<long>(easy.get(), CURLINFO_RESPONSE_CODE);
+
+  if (posting != nullptr && posting->error) return fail(std::move(*posting->error));
+  const bool cut_refusal = code == CURLE_WRITE_ERROR && reception.answer.cut && reception.answer.status != 200;
+  if (code != CURLE_OK && !cut_refusal) return fail(explain(code, reception, configured));
+  // curl takes a connection that ends within the head for an answer without a body.
+  if (!reception.head_complete()) return fail(explain(CURLE_PARTIAL_FILE, reception, configured));
+  return std::move(reception.answer);
 }
 
 Connection::Connection(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Connection::~Connection() = default;
 
-Result<std::unique_ptr<Connection>> Connection::prepare(std::unique_ptr<Tls> tls, const Limits& limits,
-                                                        std::function<bool()> cancelled) {
-  static const CURLcode started = curl_global_init(CURL_GLOBAL_DEFAULT);
-  auto state = std::make_unique<State>();
-  state->tls = std::move(tls);
-  state->cancelled = std::move(cancelled);
-  if (started == CURLE_OK) state->easy.reset(curl_easy_init());
-  if (!state->easy) return fail(curl_error({.code = CURLE_FAILED_INIT}));
-  if (auto ready = state->set_up(limits); !ready) return tl::unexpected(std::move(ready.error()));
+Result<std::unique_ptr<Connection>> Connection::prepare(ConnectionSpec spec) {
+  auto state = std::make_unique<State>(std::move(spec));
+  if (const auto binding = state->spec.binding) state->tls.bind(*binding);
+  if (auto opened = state->open(); !opened) return fail(std::move(opened.error()));
   return std::unique_ptr<Connection>(new Connection(std::move(state)));
 }
 
-Result<Answer> Connection::exchange(const Request& request, std::chrono::milliseconds time) {
-  Reception reception{.limit = state_->answer_bytes};
-  if (auto ready = state_->address(request, time, reception); !ready) return tl::unexpected(std::move(ready.error()));
-  state_->text.fill('\0');
-  state_->tls_error.reset();
-  state_->tls->begin_exchange();
-
-  const CURLcode code = curl_easy_perform(state_->easy.get());
-  long opened = 0;
-  curl_easy_getinfo(state_->easy.get(), CURLINFO_NUM_CONNECTS, &opened);
-  state_->opened += static_cast<unsigned>(opened);
-  curl_easy_getinfo(state_->easy.get(), CURLINFO_RESPONSE_CODE, &reception.answer.status);
-
-  const bool cut_refusal = code == CURLE_WRITE_ERROR && reception.answer.cut && reception.answer.status != 200;
-  if (code != CURLE_OK && !cut_refusal) return fail(state_->explain(code, reception));
-  // curl takes a connection that ends within the head for an answer without a body.
-  if (!reception.head_complete) return fail(state_->explain(CURLE_PARTIAL_FILE, reception));
-  return std::move(reception.answer);
+Result<Answer> Connection::ask(Request request) {
+  using std::chrono::steady_clock;
+  std::optional<FipsMode> fips;
+  if (state_->tls.options().fips) {
+    auto entered = FipsMode::enter();
+    if (!entered) return fail(std::move(entered.error()));
+    fips.emplace(std::move(*entered));
+  }
+  std::optional<Posting> posting;
+  const std::optional<Content> content = request.content;
+  if (content) posting.emplace(Posting{.upload = Upload(content->source)});
+  const Limits& limits = state_->spec.limits;
+  const auto own_deadline = steady_clock::now() + limits.request_timeout;
+  const auto deadline = std::min(own_deadline, limits.deadline.value_or(own_deadline));
+  for (int redirects = 0;; ++redirects) {
+    const auto left = std::chrono::ceil<milliseconds>(deadline - steady_clock::now());
+    if (posting) posting->upload.rewind();
+    auto answer = state_->exchange(request, std::max(left, milliseconds(1)), posting ? &*posting : nullptr);
+    if (!answer || !is_redirect(*answer)) return answer;
+    if (redirects == most_redirects) return fail(redirects_too_often());
+    auto next = follow(request, *answer);
+    if (!next) return fail(std::move(next.error()));
+    request = std::move(*next);
+  }
 }
 
-unsigned Connection::opened() const { return state_->opened; }
+void Connection::bind(BindingKind kind) {
+  state_->spec.binding = kind;
+  state_->tls.bind(kind);
+}
 
-bool Connection::authenticated() const { return state_->tls->authenticated(); }
+const Traffic& Connection::traffic() const { return state_->traffic; }
+
+const Tls& Connection::tls() const { return state_->tls; }
 
 }  // namespace devid::est

@@ -1,38 +1,61 @@
 #pragma once
 
-#include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 
+#include "agent/est/authentication.h"
 #include "agent/est/http.h"
+#include "agent/est/limits.h"
+#include "agent/est/proxy.h"
 #include "agent/est/tls.h"
 #include "base/result.h"
 
 namespace devid::est {
 
+/// What went over the line so far.
+struct Traffic {
+  unsigned connections = 0;    ///< TCP connections opened
+  unsigned requests = 0;       ///< redirects followed count, what libcurl repeats does not
+  std::uint64_t sent = 0;      ///< octets of HTTP, as libcurl counts them: what TLS adds is not among them
+  std::uint64_t received = 0;  ///< likewise
+};
+
+struct ConnectionSpec {
+  TlsSpec tls;
+  HttpAuthentication authentication;
+  std::optional<Proxy> proxy;
+  std::optional<BindingKind> binding;
+  Limits limits;
+  std::function<bool()> cancelled;  ///< may be empty
+};
+
 /// The line to one server: requests go out and answers come in, one after the other, over one TCP connection for as
-/// long as the server keeps it open. It follows no redirect, uses no proxy (neither the environment's), no .netrc, no
-/// cookies, and speaks nothing but https, TLS 1.2 or newer. libcurl underneath, nowhere else.
+/// long as the server keeps it open. It follows redirects within the origin alone, uses no proxy of the environment,
+/// no .netrc and no cookies, and speaks nothing but https, TLS 1.2 or newer. libcurl underneath, which has a copy of
+/// the password for as long as this lives.
 class Connection {
  public:
-  /// `tls`, `limits` and `cancelled`, which may be empty, are for every exchange. Error: internal, if libcurl cannot
-  /// start.
-  static Result<std::unique_ptr<Connection>> prepare(std::unique_ptr<Tls> tls, const Limits& limits,
-                                                     std::function<bool()> cancelled);
+  /// Error: internal, if libcurl cannot start.
+  static Result<std::unique_ptr<Connection>> prepare(ConnectionSpec spec);
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
   Connection(Connection&&) = delete;
   Connection& operator=(Connection&&) = delete;
   ~Connection();
 
-  /// Sends one request and reads the whole answer within `time`. An answer other than 200 that is too large is cut, not
-  /// an error: its status says enough. Errors: those of curl_error(), answer_too_large, cancelled, and the token's own.
-  Result<Answer> exchange(const Request& request, std::chrono::milliseconds time);
+  /// Sends a request and reads the whole answer, that after at most three redirects; all within one time limit. An
+  /// answer other than 200 that is too large is cut, not an error: its status says enough. Errors: those of
+  /// curl_error(), proxy_failed, answer_too_large, cancelled, the token's own, and those of the content's source.
+  Result<Answer> ask(Request request);
 
-  /// How many TCP connections were opened so far.
-  [[nodiscard]] unsigned opened() const;
-  /// Whether the client's key has signed in a handshake.
-  [[nodiscard]] bool authenticated() const;
+  /// From now on requests are made with this binding. A live connection of TLS 1.3 is given up for tls-unique.
+  void bind(BindingKind kind);
+
+  [[nodiscard]] const Traffic& traffic() const;
+  /// What the last handshakes came to.
+  [[nodiscard]] const Tls& tls() const;
 
  private:
   struct State;

@@ -140,11 +140,19 @@ Error curl_error(const CurlFailure& failure) {
               .what = "the server's answer is not HTTP",
               .reason = reason_of(failure),
               .hint = "does an EST server listen at this port?"};
+    case CURLE_OUT_OF_MEMORY:  // of its own bounds: a line of a head may be so long
+#if LIBCURL_VERSION_NUM >= 0x080600
+    case CURLE_TOO_LARGE:
+#endif
+      return {.code = Errc::answer_too_large,
+              .retry = Retry::later,
+              .what = "the server's answer is more than libcurl takes",
+              .reason = reason_of(failure),
+              .hint = "is this the URL of an EST server?"};
     case CURLE_FAILED_INIT:
     case CURLE_BAD_FUNCTION_ARGUMENT:
     case CURLE_UNKNOWN_OPTION:
     case CURLE_NOT_BUILT_IN:
-    case CURLE_OUT_OF_MEMORY:
       return {.code = Errc::internal, .retry = Retry::later, .what = "libcurl fails", .reason = reason_of(failure)};
     default: return unreachable(failure, "the connection to the server broke", "see the server's log");
   }

@@ -5,13 +5,21 @@
 #include <string>
 #include <string_view>
 
+#include "agent/est/csr_source.h"
+
 namespace devid::est {
 
-/// One request to an EST server. With a body it is a POST of a PKCS#10 request, without one a GET.
+/// What a POST carries: a request (PKCS#10, CMC) in base64.
+struct Content {
+  std::string type;  ///< the media type
+  CsrSource source;
+};
+
+/// One request to an EST server. With a content it is a POST, without one a GET.
 struct Request {
   std::string url;
-  std::string accept;               ///< the media type that is expected
-  std::optional<std::string> body;  ///< base64, in lines
+  std::string accept;  ///< the media type that is expected
+  std::optional<Content> content;
 };
 
 /// What came back. All of it is untrusted.

@@ -37,7 +37,7 @@ Result<Request> follow(const Request& request, const Answer& answer) {
     return refuse(answer, "it leads to " + printable(location, 200),
                   "if the EST server has moved there, write its new URL into the profile");
   }
-  if (request.body && answer.status != 307 && answer.status != 308)
+  if (request.content && answer.status != 307 && answer.status != 308)
     return refuse(answer, "it would turn the request into a GET", "the server has to answer with 307 or 308");
   Request next = request;
   next.url = to->text();

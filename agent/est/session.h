@@ -2,35 +2,32 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
+#include <string>
 #include <variant>
 #include <vector>
 
+#include "agent/est/connection.h"
+#include "agent/est/csr_source.h"
 #include "agent/est/endpoint.h"
+#include "agent/est/server_keygen_answer.h"
 #include "agent/pki/certificate.h"
+#include "agent/pki/cmc.h"
 #include "base/clock.h"
-#include "tokens/openssl/signing_key.h"
 
 namespace devid::est {
-
-/// Whom the client is: a certificate, its intermediates, and the key in the token.
-struct ClientCredential {
-  pki::Certificate certificate;
-  std::vector<pki::Certificate> chain;
-  SigningKey* key;  ///< borrowed, outlives the session
-};
-
-struct Limits {
-  Seconds connect_timeout{15};
-  Seconds request_timeout{60};  ///< for one operation, from request to the last byte of the answer
-  std::size_t answer_bytes = 1U << 20U;
-};
 
 /// What a session needs before it connects.
 struct SessionSpec {
   Endpoint endpoint;
-  std::vector<pki::Certificate>
-      anchors;  ///< explicit trust anchors for the server (RFC 7030 3.6.1); never the system's
-  ClientCredential client;
+  std::vector<pki::Certificate> anchors;  ///< explicit trust anchors for the server (RFC 7030 3.6.1)
+  bool system_anchors = false;  ///< implicit ones too (RFC 7030 3.6.2): those of the system, if the profile says so
+  std::optional<ClientCredential> client;  ///< none: no client certificate
+  HttpAuthentication authentication;       ///< only over TLS with the server that was verified
+  std::optional<Proxy> proxy;
+  TlsOptions tls;
+  std::optional<BindingKind> binding;  ///< none: off
+  ServerCheck check_server;            ///< may be empty
   Limits limits;
   std::function<bool()> cancelled;  ///< asked while the network is waited for, at least once a second; empty: never
 };
@@ -46,15 +43,20 @@ struct Pending {
   std::string text;  ///< what the server said, if it said something; untrusted
 };
 using Enrollment = std::variant<Issued, Pending>;
+using KeyGeneration = std::variant<GeneratedKey, Pending>;
 
 /// One EST client session: one TLS connection, opened by the first operation, over which all others go.
-/// https only, TLS 1.2 or newer, the server's name and chain verified against the explicit anchors, no redirect but
-/// within the origin, every answer bounded in time and size. libcurl underneath.
-/// Errors of every operation: network_unreachable, network_timeout, tls_untrusted, tls_failed, server_unavailable,
-/// server_refused, server_unauthorized (the server's own text as reason), server_protocol, answer_too_large,
-/// answer_malformed, cancelled, and the token's errors where the token failed during the handshake.
+/// https only, TLS 1.2 or newer, the server's name and chain verified against the anchors, no redirect but within the
+/// origin, every answer bounded in time and size. libcurl underneath, which has its own copy of a password or token,
+/// and wipes none: a session should live no longer than a job.
+/// Errors of every operation: network_unreachable, network_timeout, proxy_failed, tls_untrusted, tls_failed,
+/// server_unavailable, server_refused, server_unauthorized (the server's own text as reason), server_protocol,
+/// answer_too_large, answer_malformed, cancelled, the token's errors where the token failed during the handshake,
+/// check_server's, and those of the source of a request. config_invalid where a binding and the version of TLS do not
+/// fit.
 class Session {
  public:
+  /// Error: config_invalid, for what cannot be used of the specification.
   static Result<std::unique_ptr<Session>> create(SessionSpec spec);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -69,14 +71,30 @@ class Session {
   /// 501).
   Result<Bytes> csr_attributes();
 
-  /// POST /simpleenroll (RFC 7030 4.2.1) with a DER PKCS#10 request.
-  Result<Enrollment> simple_enroll(BytesView csr);
+  /// POST /simpleenroll (RFC 7030 4.2.1) with a PKCS#10 request, or one that is there already, DER.
+  Result<Enrollment> simple_enroll(const CsrSource& source);
+  Result<Enrollment> simple_enroll(BytesView csr) { return simple_enroll(ready_made(csr)); }
 
-  /// POST /simplereenroll (RFC 7030 4.2.2) with a DER PKCS#10 request.
-  Result<Enrollment> simple_reenroll(BytesView csr);
+  /// POST /simplereenroll (RFC 7030 4.2.2), likewise.
+  Result<Enrollment> simple_reenroll(const CsrSource& source);
+  Result<Enrollment> simple_reenroll(BytesView csr) { return simple_reenroll(ready_made(csr)); }
 
+  /// POST /serverkeygen (RFC 7030 4.4) with a PKCS#10 request: the server makes the key.
+  Result<KeyGeneration> server_keygen(const CsrSource& source);
+
+  /// POST /fullcmc (RFC 7030 4.3) with a Full PKI Request. The response must be of somebody whom `anchors` trust:
+  /// errors also those of pki::read_cmc_response().
+  Result<Enrollment> full_cmc(const pki::CmcRequest& request, const std::vector<pki::Certificate>& anchors, Time now);
+
+  /// From now on requests are made with this channel binding. Where tls-unique is wanted and the live connection is of
+  /// TLS 1.3, which has none, the next operation opens one of TLS 1.2.
+  void bind(BindingKind kind);
+
+  /// The version of TLS of the last connection, if there was one.
+  [[nodiscard]] std::optional<TlsOptions::Version> tls_version() const;
+  [[nodiscard]] const Traffic& traffic() const;
   /// How many TCP connections were opened so far: 1 unless the server closed one between operations.
-  [[nodiscard]] unsigned connections() const;
+  [[nodiscard]] unsigned connections() const { return traffic().connections; }
 
  private:
   struct State;

@@ -43,12 +43,28 @@ Device::Device(KeyAlgorithm algorithm, const std::string& manufacturer)
 
 ClientCredential Device::credential() { return {.certificate = certificate, .chain = {}, .key = &key.signing_key()}; }
 
-Bytes request_of(SigningKey& key) {
-  return need(pki::make_csr(
+namespace {
+
+Result<Bytes> make_request(SigningKey& key, const std::optional<std::string>& binding) {
+  return pki::make_csr(
       key, {.names = {.subject = {{.type = "O", .value = "Example"}, {.type = "CN", .value = "gateway"}},
                       .alternatives = {{.kind = pki::AlternativeName::Kind::dns, .value = "gateway.example"}}},
-            .challenge_password = {}}));
+            .challenge_password = binding});
 }
+
+}  // namespace
+
+Bytes request_of(SigningKey& key) { return need(make_request(key, {})); }
+
+CsrSource Requests::source() {
+  constexpr std::size_t enough = 2000;
+  return {.most_bytes = enough, .make = [this](const auto& binding) {
+            bindings.push_back(binding);
+            return make_request(*key_, binding);
+          }};
+}
+
+Secret secret(std::string_view text) { return Secret(as_bytes(text)); }
 
 devid::test::EstServerSpec server_spec() {
   const auto& cas = Cas::instance();
@@ -63,7 +79,13 @@ SessionSpec session_spec(const devid::test::EstServer& server, Device& device, c
   return {.endpoint = need(Endpoint::parse(server.url() + path)),
           .anchors = certificates(Cas::instance().pki.ca("operator").certificate_pem),
           .client = device.credential(),
-          .limits = {.connect_timeout = Seconds(10), .request_timeout = Seconds(20)}};
+          .authentication = {},
+          .proxy = {},
+          .tls = {},
+          .binding = {},
+          .check_server = {},
+          .limits = {.connect_timeout = Seconds(10), .request_timeout = Seconds(20)},
+          .cancelled = {}};
 }
 
 }  // namespace devid::est::test

@@ -60,6 +60,19 @@ class Device {
 /// A request for O=Example, CN=gateway and DNS:gateway.example.
 Bytes request_of(SigningKey& key);
 
+/// The same made when it is needed, with the channel binding; remembers for which.
+class Requests {
+ public:
+  explicit Requests(SigningKey& key) : key_(&key) {}
+  [[nodiscard]] CsrSource source();
+  std::vector<std::optional<std::string>> bindings;
+
+ private:
+  SigningKey* key_;
+};
+
+Secret secret(std::string_view text);
+
 /// A server for all of "operator"; the file names and CAs are filled in.
 devid::test::EstServerSpec server_spec();
 

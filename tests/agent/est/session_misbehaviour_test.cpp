@@ -59,6 +59,10 @@ const std::map<std::string, Expectation>& expectations() {
       {"trailing-nul", Taken{}},
       {"one-line", Taken{}},
       {"pem", Taken{}},
+      {"crlf", Taken{}},
+      {"no-smime-type", Taken{}},
+      {"unusual-type", Taken{}},
+      {"folded-type", Taken{}},
       {"wrong-type", Errc::server_protocol},
       {"no-type", Errc::server_protocol},
       {"no-transfer-encoding", Taken{}},
@@ -68,6 +72,7 @@ const std::map<std::string, Expectation>& expectations() {
       {"status-202-without-time", Waits{Seconds(0)}},
       {"status-204", Errc::server_protocol},
       {"status-400", Errc::server_refused},
+      {"status-400-in-json", Errc::server_refused},
       {"status-401", Errc::server_unauthorized},
       {"status-403", Errc::server_unauthorized},
       {"status-404", Errc::server_refused},
@@ -154,6 +159,9 @@ TEST_F(AMisbehavingServer, IsQuoted) {
   ASSERT_FALSE(answer);
   EXPECT_EQ(answer.error().reason, "this device is barred");
   EXPECT_EQ(answer.error().retry, Retry::after_operator);
+  const auto json = enroll(misbehaviour("status-400-in-json"));
+  ASSERT_FALSE(json);
+  EXPECT_EQ(json.error().reason, R"({"message":"the subject is not in the inventory"})");
   const auto pending = need(enroll(misbehaviour("status-202")));
   EXPECT_EQ(std::get<Pending>(pending).text, "the operator has to approve this device");
 }

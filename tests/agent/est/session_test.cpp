@@ -80,7 +80,7 @@ TEST_P(AnEnrollment, IsFollowedByARenewalWithTheCertificateThatItBrought) {
   server.forget();
 
   auto spec_of_renewal = session_spec(server, device);
-  spec_of_renewal.client = {
+  spec_of_renewal.client = ClientCredential{
       .certificate = std::get<Issued>(enrollment).certificates.at(0), .chain = {}, .key = &first_key.signing_key()};
   const unsigned signatures = first_key.signing_key().signatures();
   const auto renewing = need(Session::create(std::move(spec_of_renewal)));

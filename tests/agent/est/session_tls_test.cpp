@@ -210,7 +210,7 @@ TEST_F(ATlsConnection, SendsTheClientsIntermediates) {
   const EstServer server(server_spec());
   Key new_key(KeyAlgorithm::ec_p256);
   auto spec = session_spec(server, built);
-  spec.client.chain = certificates(pki.ca("manufacturer line 7").certificate_pem);
+  spec.client->chain = certificates(pki.ca("manufacturer line 7").certificate_pem);
   const auto answer = need(Session::create(std::move(spec)))->simple_enroll(request_of(new_key.signing_key()));
   EXPECT_TRUE(answer) << answer.error().sentence();
 }
@@ -219,7 +219,7 @@ TEST_F(ATlsConnection, NeedsTheKeyOfTheCertificate) {
   const EstServer server(server_spec());
   const Device another;
   auto spec = session_spec(server, device);
-  spec.client.certificate = another.certificate;
+  spec.client->certificate = another.certificate;
   const Error error = error_of(std::move(spec));
   EXPECT_EQ(error.code, Errc::tls_failed);
   EXPECT_NE(error.what.find("cannot use the key of the client certificate"), std::string::npos) << error.what;

@@ -1,0 +1,45 @@
+#include "agent/est/reception.h"
+
+#include <algorithm>
+#include <array>
+
+#include "agent/est/ascii.h"
+
+namespace devid::est {
+namespace {
+
+constexpr std::array<std::string_view, 5> kept_headers = {"content-type", "date", "location", "retry-after",
+                                                          "www-authenticate"};
+
+void keep_header(Answer& answer, std::string_view line) {
+  const auto colon = line.find(':');
+  if (colon == std::string_view::npos) return;
+  std::string name = ascii::lower(line.substr(0, colon));
+  if (std::ranges::find(kept_headers, name) == kept_headers.end()) return;
+  answer.headers.try_emplace(std::move(name), ascii::trim(line.substr(colon + 1)));
+}
+
+}  // namespace
+
+bool Reception::take_head(std::string_view line) {
+  head_bytes_ += line.size();
+  if (head_too_large()) return false;
+  if (line.starts_with("HTTP/")) {
+    answer.headers.clear();
+    head_complete_ = false;
+  } else if (ascii::trim(line).empty()) {
+    head_complete_ = true;
+  } else if (!head_complete_) {  // what comes behind the body is no header
+    keep_header(answer, line);
+  }
+  return true;
+}
+
+bool Reception::take_body(std::string_view piece) {
+  const std::size_t room = body_limit_ - answer.body.size();
+  answer.body.append(piece.substr(0, room));
+  answer.cut = piece.size() > room;
+  return !answer.cut;
+}
+
+}  // namespace devid::est

@@ -1,0 +1,49 @@
+#include "agent/est/reception.h"
+
+#include <gtest/gtest.h>
+
+namespace devid::est {
+namespace {
+
+TEST(AReception, KeepsTheHeadersThatMatterOfTheLastHead) {
+  Reception reception(100);
+  for (const auto* line :
+       {"HTTP/1.1 401 Who\r\n", "WWW-Authenticate: Basic\r\n", "\r\n", "HTTP/1.1 200 OK\r\n",
+        "CONTENT-Type:  a/b ; c=d \r\n", "Content-Type: second/one\r\n", "X-Other: z\r\n", "odd\r\n"})
+    EXPECT_TRUE(reception.take_head(line));
+  EXPECT_FALSE(reception.head_complete());
+  EXPECT_TRUE(reception.take_head("\r\n"));
+  EXPECT_TRUE(reception.head_complete());
+  EXPECT_EQ(reception.answer.header("content-type"), "a/b ; c=d");
+  EXPECT_EQ(reception.answer.header("www-authenticate"), "");
+  EXPECT_EQ(reception.answer.headers.size(), 1U);
+}
+
+TEST(AReception, TakesNothingBehindTheBodyForAHeader) {
+  Reception reception(100);
+  for (const auto* line : {"HTTP/1.1 200 OK\r\n", "\r\n", "Content-Type: a/b\r\n"})
+    EXPECT_TRUE(reception.take_head(line));
+  EXPECT_TRUE(reception.answer.headers.empty());
+}
+
+TEST(AReception, EndsWhereTheHeadsAreTooLong) {
+  Reception reception(100);
+  const std::string line(1024, 'x');
+  for (int i = 0; i < 64; ++i) EXPECT_TRUE(reception.take_head(line));
+  EXPECT_FALSE(reception.head_too_large());
+  EXPECT_FALSE(reception.take_head("x"));
+  EXPECT_TRUE(reception.head_too_large());
+}
+
+TEST(AReception, CutsTheBodyAtItsLimit) {
+  Reception reception(5);
+  EXPECT_TRUE(reception.take_body("abc"));
+  EXPECT_TRUE(reception.take_body("de"));
+  EXPECT_FALSE(reception.answer.cut);
+  EXPECT_FALSE(reception.take_body("f"));
+  EXPECT_TRUE(reception.answer.cut);
+  EXPECT_EQ(reception.answer.body, "abcde");
+}
+
+}  // namespace
+}  // namespace devid::est
