@@ -13,6 +13,7 @@
 #include "agent/identity/configuration_parser.h"
 #include "agent/identity/identity.h"
 #include "agent/identity/token_uri.h"
+#include "agent/pki/fingerprint.h"
 #include "base/file.h"
 
 namespace devid {
@@ -37,6 +38,7 @@ struct Agent::State {
   Tokens tokens;
   std::map<std::string, identity::Identity, std::less<>> identities;
   std::vector<Error> configuration_errors;
+  pki::RevocationCache revocation_cache;
 
   void adopt(Configuration changed);
   [[nodiscard]] const std::vector<std::filesystem::path>& idevid_certificates() const;
@@ -138,10 +140,13 @@ std::vector<Wish> Agent::State::wishes() const {
 Agent::Agent(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Agent::~Agent() = default;
 
-Result<std::unique_ptr<Agent>> Agent::load(Paths paths, TokenFactory factory, const Clock& clock) {
+Result<std::unique_ptr<Agent>> Agent::load(const Paths& paths, TokenFactory factory, const Clock& clock) {
   if (auto usable = check_state_directory(paths.state); !usable) return fail(std::move(usable.error()));
-  std::unique_ptr<State> state(
-      new State{.paths = std::move(paths), .factory = std::move(factory), .clock = clock, .random = random_source()});
+  std::unique_ptr<State> state(new State{.paths = paths,
+                                         .factory = std::move(factory),
+                                         .clock = clock,
+                                         .random = random_source(),
+                                         .revocation_cache = pki::RevocationCache(paths.state / ".revocation")});
   const auto configuration = identity::read_configuration(state->paths);
   if (!configuration) state->configuration_errors.push_back(configuration.error());
   auto files = identity::read_profiles(
@@ -205,8 +210,18 @@ Result<JobResult> Agent::run(const std::string& name, JobKind kind, JobOptions o
                            {.tokens = state_->tokens,
                             .clock = state_->clock,
                             .random = state_->random,
-                            .idevid_certificates = state_->idevid_certificates()},
+                            .idevid_certificates = state_->idevid_certificates(),
+                            .revocation_cache = state_->revocation_cache},
                            observer);
+}
+
+Result<identity::ServerAnchor> Agent::trust(const std::string& name, const std::string& fingerprint) {
+  const auto found = state_->identities.find(name);
+  if (found == state_->identities.end()) return fail(unknown(name));
+  auto accepted = found->second.trust(fingerprint, state_->clock.now());
+  if (!accepted)
+    return fail(while_doing(fmt::format("trust a CA for identity '{}'", name), std::move(accepted.error())));
+  return accepted;
 }
 
 const Tokens& Agent::tokens() const { return state_->tokens; }

@@ -33,7 +33,7 @@ class Agent {
   /// Reads configuration and state. A profile that is wrong becomes an identity in state `blocked` whose reason says
   /// so; so do all of them if devid.toml is wrong. Undoes what a run that was cut short left behind. Touches no
   /// hardware. Error: only if the state directory cannot be used at all.
-  static Result<std::unique_ptr<Agent>> load(Paths paths, TokenFactory factory, const Clock& clock);
+  static Result<std::unique_ptr<Agent>> load(const Paths& paths, TokenFactory factory, const Clock& clock);
   Agent(const Agent&) = delete;
   Agent& operator=(const Agent&) = delete;
   Agent(Agent&&) = delete;
@@ -55,6 +55,12 @@ class Agent {
   /// any error. Errors: no_such_identity, wrong_state (renew of what has no credential; enroll of what has a valid one,
   /// without force), cancelled, and everything that a token, EST, PKI or the file system may say.
   Result<JobResult> run(const std::string& name, JobKind kind, JobOptions options, JobObserver& observer);
+
+  /// An operator's word that the CA with this SHA-256 fingerprint is to be trusted for the server of the profile: one
+  /// of Status::pending_trust. Touches neither token nor network. Errors: no_such_identity, usage (that is no
+  /// fingerprint), wrong_state (this CA is not offered; it says what is), storage_failed, and what is wrong with the
+  /// profile.
+  Result<identity::ServerAnchor> trust(const std::string& name, const std::string& fingerprint);
 
   /// The tokens of the configuration.
   [[nodiscard]] const Tokens& tokens() const;

@@ -2,7 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
+
+#include "agent/pki/fingerprint.h"
 
 namespace devid::identity {
 namespace {
@@ -38,6 +42,21 @@ void describe(Status& status, const Generation& generation, const std::filesyste
   status.trust_anchors_file = current / "trust-anchors.pem";
 }
 
+/// Whether a request that was made before is one that the profile would make now.
+bool fits(const Provenance& provenance, const Profile& profile) {
+  const auto& algorithms = profile.key.algorithms;
+  const auto& endpoints = profile.server.endpoints;
+  return provenance.token == profile.token && provenance.authorization == profile.key.authorization &&
+         std::ranges::find(algorithms, provenance.public_key.algorithm) != algorithms.end() &&
+         std::ranges::find(endpoints, provenance.server, &est::Endpoint::base) != endpoints.end();
+}
+
+/// So that a fleet does not look all at once: within a tenth of the interval around it.
+Seconds spread(Seconds interval, const Random& random) {
+  const double share = 0.95 + (random() / 10);
+  return Seconds(static_cast<std::int64_t>(static_cast<double>(interval.count()) * share));
+}
+
 }  // namespace
 
 Identity::Identity(std::string name, Result<Profile> profile, std::filesystem::path directory, Time now)
@@ -53,6 +72,7 @@ Result<> Identity::read_disk() {
   auto cleaned = store_->clean_up();
   if (!cleaned) return fail(std::move(cleaned.error()));
   abandoned_keys_ = std::make_unique<AbandonedKeys>(directory_ / "abandoned-keys.json");
+  trust_ = std::make_unique<TrustStore>(trust_file(directory_));
   for (AbandonedKey& key : cleaned->abandoned_keys) abandoned_keys_->add(std::move(key));
   if (auto read = read_store(); !read) return read;
   read_recorded();
@@ -124,10 +144,38 @@ Status Identity::status(Time now) const {
     assessment.reason = trouble_->sentence() + "; looks again at the next run";
     status.last_error = trouble_;
   }
+  status.pending_trust = pending_trust();
   status.state = assessment.state;
   status.reason = std::move(assessment.reason);
   status.next_attempt = assessment.next_attempt;
   return status;
+}
+
+/// What the profile's servers have shown of their CAs, before any of them was trusted.
+std::vector<ServerAnchor> Identity::pending_trust() const {
+  std::vector<ServerAnchor> pending;
+  if (!profile_ || !trust_) return pending;
+  for (const est::Endpoint& endpoint : profile_->server.endpoints)
+    std::ranges::move(trust_->offered(endpoint.base), std::back_inserter(pending));
+  return pending;
+}
+
+Result<ServerAnchor> Identity::trust(const std::string& fingerprint, Time now) {
+  const auto parsed = pki::parse_fingerprint(fingerprint);
+  if (!parsed) return fail(parsed.error());
+  if (!profile_) return fail(profile_.error());
+  if (!trust_) return fail(trouble_.value_or(Error{}));
+  const auto pending = pending_trust();
+  const auto meant = std::ranges::find_if(
+      pending, [&](const ServerAnchor& anchor) { return anchor.certificate.fingerprint() == *parsed; });
+  const std::string& server = meant == pending.end() ? profile_->server.endpoints.front().base : meant->server;
+  auto accepted = trust_->accept(*parsed, server, now);
+  if (!accepted || !record_.last_error || record_.last_error->code != Errc::trust_missing) return accepted;
+  // That was what the next attempt waited for.
+  record_.next_attempt = now;
+  if (auto written = write_record(directory_ / "state.json", record_); !written)
+    return fail(std::move(written.error()));
+  return accepted;
 }
 
 Result<Rotation> Identity::carry_out(JobKind kind, JobOptions options, const Workplace& place) {
@@ -137,15 +185,13 @@ Result<Rotation> Identity::carry_out(JobKind kind, JobOptions options, const Wor
   if (request_) {
     // An enrollment is authenticated by the IDevID: it does not go on with a renewal.
     const bool other_method = kind == JobKind::enroll && request_->provenance.method == JobKind::renew;
-    const bool usable = !other_method && std::holds_alternative<Poll>(step_forward(situation(), place.clock.now())) &&
-                        request_->provenance.token == place.profile.token &&
-                        request_->provenance.public_key.algorithm == place.profile.algorithm &&
-                        request_->provenance.authorization == place.profile.authorization &&
-                        request_->provenance.server == place.profile.server.endpoint.base;
-    if (usable && !options.force) return resume(place, *request_);
+    const bool usable = !other_method &&
+                        std::holds_alternative<Poll>(step_forward(situation(), place.profile, place.clock.now())) &&
+                        fits(request_->provenance, place.profile);
+    if (usable && !options.force) return identity::resume(place, *request_);
     if (auto abandoned = abandon(place, *request_); !abandoned) return fail(std::move(abandoned.error()));
   }
-  return rotate(place, kind);
+  return identity::rotate(place, kind);
 }
 
 Result<Rotation> Identity::attempt(JobKind kind, JobOptions options, const Surroundings& surroundings,
@@ -161,18 +207,76 @@ Result<Rotation> Identity::attempt(JobKind kind, JobOptions options, const Surro
   if (auto written = write_record(directory_ / "state.json", record_); !written)
     return fail(std::move(written.error()));
   running_ = kind;
-  auto rotation = carry_out(kind, options,
-                            {.profile = *profile_,
-                             .tokens = surroundings.tokens,
-                             .store = *store_,
-                             .clock = surroundings.clock,
-                             .observer = observer,
-                             .abandoned_keys = *abandoned_keys_,
-                             .unanswered = record_.unanswered,
-                             .idevid_certificates = surroundings.idevid_certificates,
-                             .idevid_memory = directory_ / "idevid.json"});
+  auto rotation = carry_out(kind, options, workplace(surroundings, observer));
   running_.reset();
   return rotation;
+}
+
+Workplace Identity::workplace(const Surroundings& surroundings, JobObserver& observer) {
+  return {.profile = *profile_,
+          .tokens = surroundings.tokens,
+          .store = *store_,
+          .clock = surroundings.clock,
+          .observer = observer,
+          .abandoned_keys = *abandoned_keys_,
+          .trust = *trust_,
+          .revocation_cache = surroundings.revocation_cache,
+          .unanswered = record_.unanswered,
+          .idevid_certificates = surroundings.idevid_certificates,
+          .idevid_memory = directory_ / "idevid.json"};
+}
+
+/// A look that fails changes nothing but the time of the next one; and, if the CA has revoked the certificate, the way
+/// from here.
+Result<Refreshed> Identity::look(const Surroundings& surroundings, JobObserver& observer) {
+  const auto before = record_.next_refresh;
+  const Seconds interval = profile_->server.cacerts_interval;
+  const Time now = surroundings.clock.now();
+  const auto soon = [&](const Error& error) {
+    return std::min(interval, wait_after_failure(error, 1, profile_->retry, surroundings.random));
+  };
+  // If this process dies of it, the next one does not begin with it.
+  record_.next_refresh = now + soon({});
+  if (auto written = write_record(directory_ / "state.json", record_); !written)
+    return fail(std::move(written.error()));
+  if (!generation_) return Refreshed{};
+  running_ = JobKind::refresh;
+  auto looked = identity::refresh(workplace(surroundings, observer), *generation_);
+  running_.reset();
+  if (auto read = read_store(); !read) trouble_ = escaped(std::move(read.error()));
+  if (generation_) record_.generation = generation_->number;
+  if (looked) {
+    record_.next_refresh = now + spread(interval, surroundings.random);
+  } else if (looked.error().code == Errc::cancelled) {
+    record_.next_refresh = before;
+  } else {
+    record_.next_refresh = surroundings.clock.now() + soon(looked.error());
+  }
+  return looked;
+}
+
+/// Looks at the CA. A certificate that it has taken back is replaced at once, if the profile allows it.
+Result<JobResult> Identity::refresh(const Surroundings& surroundings, JobObserver& observer) {
+  auto looked = look(surroundings, observer);
+  if (looked) record_.revoked = looked->revocation.has_value();
+  const auto written = write_record(directory_ / "state.json", record_);
+  if (!looked) return fail(std::move(looked.error()));
+  if (!written) return fail(written.error());
+  std::optional<Error>& revocation = looked->revocation;
+  if (!revocation) return JobResult::done;
+  if (!profile_->enroll_again) return fail(std::move(*revocation));
+  observer.noticed({.sentence = "enrolls anew with the IDevID: " + revocation->sentence(),
+                    .fields = {{.name = "DEVID_ERROR", .value = std::string(code_name(revocation->code))}}});
+  return rotate(JobKind::enroll, {}, surroundings, observer);
+}
+
+Result<JobResult> Identity::rotate(JobKind kind, JobOptions options, const Surroundings& surroundings,
+                                   JobObserver& observer) {
+  const Record before = record_;
+  auto rotation = attempt(kind, options, surroundings, observer);
+  settle(rotation, before, surroundings);
+  if (!rotation) return fail(std::move(rotation.error()));
+  return std::holds_alternative<Deferred>(*rotation) ? JobResult::pending : JobResult::done;
 }
 
 void Identity::settle_failure(const Error& error, const Record& before, const Surroundings& surroundings) {
@@ -206,6 +310,7 @@ void Identity::settle(const Result<Rotation>& rotation, const Record& before, co
     const auto began = record_.last_attempt;
     record_ = record_of_generation();
     record_.last_attempt = began;
+    record_.next_refresh = surroundings.clock.now() + spread(profile_->server.cacerts_interval, surroundings.random);
   }
   drop_what_was_of_a_request();
   // What cannot be written is still known until devidd ends; and if the record on disk is too old then, it is dropped.
@@ -223,13 +328,15 @@ Result<JobResult> Identity::run(JobKind kind, JobOptions options, const Surround
       return fail(while_doing(doing, std::move(read.error())));
     }
   }
-  if (auto allowed = check_allowed(name_, situation(), kind, options, surroundings.clock.now()); !allowed)
+  if (const auto& trouble = trust_->trouble())
+    observer.noticed({.sentence = "trusts no more than the profile says: " + trouble->sentence(),
+                      .fields = {{.name = "DEVID_ERROR", .value = std::string(code_name(trouble->code))}}});
+  if (auto allowed = check_allowed(name_, situation(), *profile_, kind, options, surroundings.clock.now()); !allowed)
     return fail(std::move(allowed.error()));
-  const Record before = record_;
-  auto rotation = attempt(kind, options, surroundings, observer);
-  settle(rotation, before, surroundings);
-  if (!rotation) return fail(while_doing(doing, std::move(rotation.error())));
-  return std::holds_alternative<Deferred>(*rotation) ? JobResult::pending : JobResult::done;
+  auto result =
+      kind == JobKind::refresh ? refresh(surroundings, observer) : rotate(kind, options, surroundings, observer);
+  if (!result) return fail(while_doing(doing, std::move(result.error())));
+  return result;
 }
 
 }  // namespace devid::identity

@@ -10,6 +10,7 @@
 #include "agent/identity/job.h"
 #include "agent/identity/next_step.h"
 #include "agent/identity/profile.h"
+#include "agent/identity/refresh.h"
 #include "agent/identity/rotation.h"
 #include "agent/identity/state.h"
 #include "agent/identity/status.h"
@@ -26,6 +27,7 @@ struct Surroundings {
   const Clock& clock;
   const Random& random;
   const std::vector<std::filesystem::path>& idevid_certificates;  ///< Configuration::idevid_certificates
+  pki::RevocationCache& revocation_cache;
 };
 
 /// One identity: its profile, what is on disk of it, and what was recorded. Not thread-safe.
@@ -40,17 +42,25 @@ class Identity {
   void set_profile(Result<Profile> profile) { profile_ = std::move(profile); }
   [[nodiscard]] Status status(Time now) const;
 
+  /// Agent::trust for this identity. Errors: usage, wrong_state, storage_failed, and what is wrong with the profile.
+  Result<ServerAnchor> trust(const std::string& fingerprint, Time now);
+
   /// Agent::run for this identity.
   Result<JobResult> run(JobKind kind, JobOptions options, const Surroundings& surroundings, JobObserver& observer);
 
  private:
   [[nodiscard]] Situation situation() const;
+  [[nodiscard]] std::vector<ServerAnchor> pending_trust() const;
   [[nodiscard]] Record record_of_generation() const;
   Result<> read_disk();
   Result<> read_store();
   void read_recorded();
   void drop_what_was_of_a_request();
   Result<Rotation> attempt(JobKind kind, JobOptions options, const Surroundings& surroundings, JobObserver& observer);
+  Workplace workplace(const Surroundings& surroundings, JobObserver& observer);
+  Result<JobResult> rotate(JobKind kind, JobOptions options, const Surroundings& surroundings, JobObserver& observer);
+  Result<JobResult> refresh(const Surroundings& surroundings, JobObserver& observer);
+  Result<Refreshed> look(const Surroundings& surroundings, JobObserver& observer);
   Result<Rotation> carry_out(JobKind kind, JobOptions options, const Workplace& place);
   void settle(const Result<Rotation>& rotation, const Record& before, const Surroundings& surroundings);
   void settle_failure(const Error& error, const Record& before, const Surroundings& surroundings);
@@ -66,6 +76,7 @@ class Identity {
   Record record_;
   std::optional<JobKind> running_;
   std::unique_ptr<AbandonedKeys> abandoned_keys_;  ///< none while the directory cannot be used
+  std::unique_ptr<TrustStore> trust_;              ///< likewise
 };
 
 }  // namespace devid::identity

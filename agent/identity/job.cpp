@@ -2,7 +2,14 @@
 
 namespace devid {
 
-std::string_view job_kind_name(JobKind kind) { return kind == JobKind::enroll ? "enroll" : "renew"; }
+std::string_view job_kind_name(JobKind kind) {
+  switch (kind) {
+    case JobKind::enroll: return "enroll";
+    case JobKind::renew: return "renew";
+    case JobKind::refresh: return "refresh";
+  }
+  return "enroll";
+}
 
 std::string_view phase_name(Phase phase) {
   switch (phase) {

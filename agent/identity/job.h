@@ -6,8 +6,9 @@
 
 namespace devid {
 
-enum class JobKind { enroll, renew };
-/// "enroll", "renew".
+/// refresh: a look at the CA's certificates and revocations (refresh.h), while nothing is due.
+enum class JobKind { enroll, renew, refresh };
+/// "enroll", "renew", "refresh".
 std::string_view job_kind_name(JobKind kind);
 
 enum class Phase { connecting, ca_certificates, creating_key, requesting, pending, verifying, installing };

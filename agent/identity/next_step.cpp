@@ -41,13 +41,27 @@ Time due_time(const Situation& situation, const Profile& profile, Time now) {
     if (!record.last_attempt || *record.last_attempt > now || !record.next_attempt) return at_once;
     return std::min(*record.next_attempt, latest_attempt(situation, profile.retry, *record.last_attempt));
   }
+  if (record.revoked) return at_once;
   return situation.credential ? renewal_of_current(*situation.credential, record, profile).at : at_once;
 }
 
+/// When to look at the CA again: only while nothing else is under way, as each enrollment and renewal looks, too. A
+/// time that lies further ahead than any look is put off means that the clock was turned back.
+std::optional<Time> refresh_time(const Situation& situation, const Profile& profile, Time now) {
+  const Record& record = situation.record;
+  if (!situation.credential || !is_alive(situation, now)) return std::nullopt;
+  if (record.attempts > 0 || record.revoked || situation.request) return std::nullopt;
+  const Seconds interval = profile.server.cacerts_interval;
+  const Time due =
+      record.next_refresh.value_or(record.last_success.value_or(situation.credential->not_before) + interval);
+  return due > now + 2 * interval ? now : due;
+}
+
 /// Whether the current credential was of no use in the last attempt: its key is gone, or the server does not want it.
-/// Then the IDevID is next, and if that fails too, the credential again.
-enum class Rejected { no, by_server, by_token };
+/// Then the IDevID is next, and if that fails too, the credential again. One that was revoked is not tried again.
+enum class Rejected { no, by_server, by_token, by_ca };
 Rejected rejected(const Record& record) {
+  if (record.revoked) return Rejected::by_ca;
   if (record.attempts == 0 || record.method != JobKind::renew || !record.last_error) return Rejected::no;
   switch (record.last_error->code) {
     case Errc::token_auth_failed:  // a PCR policy that does not hold any more
@@ -119,8 +133,10 @@ Assessment assess_pending(const Situation& situation, Time since, Time now, Time
 Assessment assess_untroubled(const Situation& situation, const Profile& profile, Time now, Time due) {
   const std::string credential = credential_text(situation, now);
   if (!situation.credential) return {State::unenrolled, credential + "; " + next("enrolls", due, now), due};
-  if (!is_alive(situation, now))
-    return {State::expired, credential + "; " + next("enrolls again with the IDevID", due, now), due};
+  const std::string_view again = profile.enroll_again ? "enrolls again with the IDevID" : "tries to renew all the same";
+  if (!is_alive(situation, now)) return {State::expired, credential + "; " + next(again, due, now), due};
+  if (situation.record.revoked)
+    return {State::degraded, credential + ", but its CA has revoked it; " + next(again, due, now), due};
   std::string reason = credential + "; " + next("renews", due, now);
   if (renewal_time(*situation.credential, profile.renew_at).clamped)
     reason += ", after half of the lifetime, because renew_at is not shorter than that";
@@ -138,37 +154,40 @@ RenewalTime renewal_time(const Validity& validity, const RenewAt& renew_at) {
   return {.at = validity.not_before + lifetime / 2, .clamped = true};
 }
 
-Step step_forward(const Situation& situation, Time now) {
+Step step_forward(const Situation& situation, const Profile& profile, Time now) {
   const bool alive = is_alive(situation, now);
   const Rejected rejection = rejected(situation.record);
+  // The profile may want the IDevID to be used once and never again.
+  const bool no_other_way = situation.credential && !profile.enroll_again;
   // A renewal is authenticated by the current credential: once that has expired, or cannot be used, the request is of
   // no more use. What a server does not want now, it may want later.
-  const bool can_renew = alive && rejection != Rejected::by_token;
+  const bool usable = alive && rejection != Rejected::by_token && rejection != Rejected::by_ca;
+  const bool can_renew = usable || no_other_way;
   if (situation.request && (can_renew || situation.request == JobKind::enroll)) return Poll{*situation.request};
-  if (can_renew && rejection == Rejected::no) return Renew{};
+  if (can_renew && (rejection == Rejected::no || no_other_way)) return Renew{};
   return Enroll{};
 }
 
 JobKind kind_of(const Step& step) {
   if (const auto* poll = std::get_if<Poll>(&step)) return poll->kind;
+  if (std::holds_alternative<Refresh>(step)) return JobKind::refresh;
   return std::holds_alternative<Renew>(step) ? JobKind::renew : JobKind::enroll;
 }
 
-Result<> check_allowed(const std::string& name, const Situation& situation, JobKind kind, JobOptions options,
-                       Time now) {
+Result<> check_allowed(const std::string& name, const Situation& situation, const Profile& profile, JobKind kind,
+                       JobOptions options, Time now) {
   const auto refuse = [&](std::string_view why, std::string hint) {
     return fail({.code = Errc::wrong_state,
                  .retry = Retry::never,
                  .what = fmt::format("cannot {} identity '{}': {}", job_kind_name(kind), name, why),
                  .hint = std::move(hint)});
   };
-  const bool alive = is_alive(situation, now);
-  if (kind == JobKind::renew && !alive) {
+  const JobKind next = kind_of(step_forward(situation, profile, now));
+  if (kind != JobKind::enroll && kind != next && !is_alive(situation, now)) {
     return refuse(situation.credential ? "its credential has expired" : "it has no credential",
                   fmt::format("devidctl enroll {}", name));
   }
-  const bool is_next = kind_of(step_forward(situation, now)) == JobKind::enroll;
-  if (kind == JobKind::enroll && !is_next && !options.force) {
+  if (kind == JobKind::enroll && kind != next && !options.force) {
     return refuse(
         "it has a valid credential",
         fmt::format("devidctl renew {0}, or devidctl enroll --force {0} to begin again with the IDevID", name));
@@ -177,14 +196,17 @@ Result<> check_allowed(const std::string& name, const Situation& situation, JobK
 }
 
 Step next_step(const Situation& situation, const Profile& profile, Time now) {
-  if (const Time due = due_time(situation, profile, now); now < due) return Wait{due};
-  return step_forward(situation, now);
+  const Time due = due_time(situation, profile, now);
+  if (now >= due) return step_forward(situation, profile, now);
+  const auto refresh = refresh_time(situation, profile, now);
+  if (refresh && now >= *refresh) return Refresh{};
+  return Wait{std::min(due, refresh.value_or(due))};
 }
 
 Assessment assess(const Situation& situation, const Profile& profile, Time now) {
   const Time due = due_time(situation, profile, now);
   if (situation.running) return {state_while_running(*situation.running), "a job is running", due};
-  const bool polls = std::holds_alternative<Poll>(step_forward(situation, now));
+  const bool polls = std::holds_alternative<Poll>(step_forward(situation, profile, now));
   const auto since = situation.record.pending_since;
   if (polls && since && failure_for_operator(situation.record) == nullptr)
     return assess_pending(situation, *since, now, due);

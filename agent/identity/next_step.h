@@ -28,19 +28,24 @@ struct Poll {
   JobKind kind;
   bool operator==(const Poll&) const = default;
 };
-using Step = std::variant<Wait, Enroll, Renew, Poll>;
+/// Look at the CA's certificates, and at whether it has taken the current one back.
+struct Refresh {
+  bool operator==(const Refresh&) const = default;
+};
+using Step = std::variant<Wait, Enroll, Renew, Poll, Refresh>;
 
 /// What is to be done for an identity now. Pure: no I/O, no clock.
 Step next_step(const Situation& situation, const Profile& profile, Time now);
 
-/// The step that would bring an identity forward, whether it is due or not: never Wait. It is Enroll although the
-/// credential is valid where the last renewal has shown that the credential is of no use.
-Step step_forward(const Situation& situation, Time now);
+/// The step that would bring an identity forward, whether it is due or not: never Wait or Refresh. It is Enroll
+/// although the credential is valid where the last renewal has shown that the credential is of no use.
+Step step_forward(const Situation& situation, const Profile& profile, Time now);
 JobKind kind_of(const Step& step);
 
 /// Whether somebody may start this job by hand, due or not. Error: wrong_state, for a renewal of what has no valid
 /// credential, and for an enrollment of what has one, without force, unless an enrollment is the step_forward().
-Result<> check_allowed(const std::string& name, const Situation& situation, JobKind kind, JobOptions options, Time now);
+Result<> check_allowed(const std::string& name, const Situation& situation, const Profile& profile, JobKind kind,
+                       JobOptions options, Time now);
 
 /// When a certificate is to be renewed. A time before expiry that is not shorter than the lifetime counts as half of
 /// the lifetime: `clamped`.

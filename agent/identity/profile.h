@@ -2,18 +2,19 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
-#include "agent/est/endpoint.h"
-#include "agent/est/session.h"
+#include "agent/identity/key_settings.h"
+#include "agent/identity/server.h"
 #include "agent/pki/acceptance.h"
 #include "agent/pki/name.h"
+#include "agent/pki/revocation.h"
 #include "base/clock.h"
-#include "tokens/authorization.h"
-#include "tokens/key.h"
 
 namespace devid::identity {
 
@@ -58,15 +59,6 @@ struct IdevidLocation {
   bool operator==(const IdevidLocation&) const = default;
 };
 
-/// The EST server, and how long it may take.
-struct Server {
-  est::Endpoint endpoint;
-  std::filesystem::path trust_anchors;  ///< PEM; read anew by every job
-  Seconds connect_timeout{15};
-  Seconds timeout{60};
-  bool operator==(const Server&) const = default;
-};
-
 /// What one identity shall be: identities.d/NAME.toml of devid.toml(5), parsed into types. Files that it names are not
 /// opened before a job needs them: they may be replaced at any time.
 struct Profile {
@@ -75,12 +67,15 @@ struct Profile {
   std::string token = "tpm";
   Server server;
   IdevidLocation idevid;
-  KeyAlgorithm algorithm = KeyAlgorithm::ec_p256;
-  KeyAuthorization authorization;
+  KeySettings key;
   pki::Names names;  ///< an empty subject: the serialNumber of the IDevID's subject
   pki::NamePolicy name_policy = pki::NamePolicy::exact;
-  std::filesystem::path trust_anchors;  ///< PEM: what the returned certificate must chain to
+  std::map<std::string, std::string> facts;  ///< by dotted OID: what the server may ask of the device (/csrattrs)
+  /// What the returned certificate must chain to; empty: what the server is trusted by.
+  std::filesystem::path trust_anchors;
+  pki::RevocationPolicy revocation = pki::RevocationPolicy::soft;  ///< of the identity's own certificate
   RenewAt renew_at;
+  bool enroll_again = true;  ///< with the IDevID, where the LDevID has expired or is refused
   RetryPolicy retry;
   bool operator==(const Profile&) const = default;
 };

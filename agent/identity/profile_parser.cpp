@@ -6,19 +6,18 @@
 #include <array>
 #include <charconv>
 
-#include "agent/identity/authorization_text.h"
 #include "agent/identity/duration.h"
 #include "agent/identity/idevid_parser.h"
+#include "agent/identity/key_parser.h"
+#include "agent/identity/server_parser.h"
 #include "agent/identity/table_parser.h"
+#include "agent/pki/facts.h"
 
 namespace devid::identity {
 namespace {
 
 using std::chrono::days;
-using std::chrono::hours;
 
-constexpr DurationRange connect_timeout_range{Seconds(1), std::chrono::minutes(10)};
-constexpr DurationRange timeout_range{Seconds(1), hours(1)};
 constexpr DurationRange retry_range{Seconds(1), days(30)};
 constexpr DurationRange renewal_range{std::chrono::minutes(1), days(36500)};
 
@@ -46,81 +45,12 @@ std::string parse_name(TableParser& top, const std::filesystem::path& file) {
   return stem;
 }
 
-void parse_server(TableParser table, Profile& profile) {
-  Server& server = profile.server;
-  if (const auto url = table.string("url")) {
-    if (auto endpoint = est::Endpoint::parse(*url)) {
-      server.endpoint = std::move(*endpoint);
-    } else {
-      table.complain("url", fmt::format("server.url: {}", text_of(endpoint.error())), endpoint.error().hint);
-    }
-  } else if (!table.has("url")) {
-    table.complain_missing("url", "give the address of the EST server: url = \"https://est.example.net\"");
-  }
-  if (const auto path = table.absolute_path("trust_anchors")) {
-    server.trust_anchors = *path;
-  } else if (!table.has("trust_anchors")) {
-    table.complain_missing("trust_anchors", "give the absolute path of a PEM file with the CA of the EST server");
-  }
-  server.connect_timeout = table.duration("connect_timeout", connect_timeout_range).value_or(server.connect_timeout);
-  server.timeout = table.duration("timeout", timeout_range).value_or(server.timeout);
-  if (server.connect_timeout > server.timeout) {
-    // The one that was written is to blame: the other may be a default.
-    table.complain(table.has("timeout") ? "timeout" : "connect_timeout",
-                   fmt::format("server.timeout ({}) must not be shorter than server.connect_timeout ({})",
-                               duration_text(server.timeout), duration_text(server.connect_timeout)),
-                   "the time for a request has that for the connection in it: lengthen one or shorten the other");
-  }
-  table.refuse_unknown();
-}
-
 /// A number of at most four digits and nothing else.
 std::optional<std::uint32_t> parse_number(std::string_view text) {
   std::uint32_t number = 0;
   const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
   const bool whole = failed == std::errc() && end == text.data() + text.size();
   return whole && text.size() <= 4 ? std::optional(number) : std::nullopt;
-}
-
-void parse_key_authorization(TableParser& table, Profile& profile) {
-  const std::string kind = table.string("authorization").value_or("none");
-  const auto pcr = table.string("pcr");
-  if (kind != "none" && kind != "value" && kind != "pcr") {
-    table.complain("authorization", fmt::format("key.authorization cannot be '{}'", kind),
-                   "write \"none\", \"value\" or \"pcr\"");
-  } else if (kind != "none" && profile.token != "tpm") {
-    table.complain("authorization", fmt::format("key.authorization cannot be '{}' outside of the TPM", kind),
-                   "leave it out: a PKCS#11 token asks for its PIN");
-  } else if (kind != "pcr" && table.has("pcr")) {
-    table.complain("pcr", "key.pcr is without authorization = \"pcr\"",
-                   "write authorization = \"pcr\", or leave it out");
-  } else if (kind == "pcr" && !table.has("pcr")) {
-    table.complain_missing("pcr", "name the registers that shall not change: pcr = \"sha256:0,2,7\"");
-  }
-  if (kind == "value") profile.authorization = AuthValue{};
-  if (!pcr) return;
-  auto policy = parse_pcr_policy(*pcr);
-  if (!policy) {
-    table.complain("pcr", fmt::format("key.pcr cannot be '{}'", *pcr),
-                   "write the bank, sha256, sha384 or sha512, and registers from 0 to 23, each once: \"sha256:0,2,7\"");
-  } else if (kind == "pcr") {
-    profile.authorization = std::move(*policy);
-  }
-}
-
-void parse_key(TableParser table, Profile& profile) {
-  if (const auto name = table.string("algorithm")) {
-    if (const auto known = algorithm_from_name(*name)) {
-      profile.algorithm = *known;
-    } else {
-      std::vector<std::string_view> names;
-      for (const KeyAlgorithm algorithm : all_key_algorithms()) names.push_back(algorithm_name(algorithm));
-      table.complain("algorithm", fmt::format("key.algorithm cannot be '{}'", *name),
-                     fmt::format("known: {}", fmt::join(names, ", ")));
-    }
-  }
-  parse_key_authorization(table, profile);
-  table.refuse_unknown();
 }
 
 /// Complains about a name that could not be encoded, where it is written.
@@ -163,7 +93,8 @@ void parse_certificate(TableParser table, Profile& profile) {
                      "write \"exact\" or \"ca-may-change\"");
     }
   }
-  profile.trust_anchors = table.absolute_path("trust_anchors").value_or(profile.server.trust_anchors);
+  profile.trust_anchors = table.absolute_path("trust_anchors").value_or("");
+  profile.revocation = parse_revocation(table, "certificate", profile.revocation);
   table.refuse_unknown();
 }
 
@@ -178,8 +109,23 @@ std::optional<LifetimeShare> parse_share(std::string_view text) {
   return LifetimeShare{.numerator = *numerator, .denominator = *denominator};
 }
 
-void parse_renewal(TableParser table, RenewAt& renew_at) {
+/// What the server may ask of the device, by a name that OpenSSL knows, one of the Hotspot 2.0 attributes, or an OID.
+void parse_facts(TableParser table, std::map<std::string, std::string>& facts, Complaints& complaints) {
+  for (const auto& [name, value] : table.attributes()) {
+    const std::string oid = pki::fact_oid(name);
+    if (oid.empty()) {
+      complaints.add(
+          value.where, fmt::format("facts.{} is no attribute", printable(name, 80)),
+          "write serialNumber, macAddress, imei, meid, deviceId, or the number of an attribute: \"2.5.4.5\"");
+    } else if (!facts.emplace(oid, value.value).second) {
+      complaints.add(value.where, fmt::format("facts.{} is there twice", printable(name, 80)), "leave one of them out");
+    }
+  }
+}
+
+void parse_renewal(TableParser table, RenewAt& renew_at, bool& enroll_again) {
   const auto text = table.string("renew_at");
+  enroll_again = table.boolean("enroll_again").value_or(enroll_again);
   table.refuse_unknown();
   if (!text) return;
   if (const auto share = parse_share(*text)) {
@@ -226,13 +172,14 @@ ProfileFile parse_profile(std::string_view text, const std::filesystem::path& fi
   TableParser top(*root, "", complaints);
   Profile profile{.name = parse_name(top, file), .file = file};
   profile.token = parse_token_name(top, "token", tokens).value_or(profile.token);
-  parse_server(top.table("server"), profile);
+  profile.server = parse_server(top.table("server"));
   profile.idevid = parse_idevid(top, tokens);
-  parse_key(top.table("key"), profile);
+  profile.key = parse_key(top.table("key"), profile.token);
   parse_subject(top.table("subject"), profile.names, complaints, top);
   parse_alternatives(top.table("subject_alternative_names"), profile.names, complaints);
+  parse_facts(top.table("facts"), profile.facts, complaints);
   parse_certificate(top.table("certificate"), profile);
-  parse_renewal(top.table("renewal"), profile.renew_at);
+  parse_renewal(top.table("renewal"), profile.renew_at, profile.enroll_again);
   parse_retry(top.table("retry"), profile.retry);
   top.refuse_unknown();
   ProfileFile parsed{.file = file, .name = profile.name, .place = top.place("name"), .profile = std::move(profile)};

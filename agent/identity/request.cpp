@@ -43,6 +43,10 @@ Result<> write_request(const fs::path& directory, const Request& request) {
   return write_file_atomically(directory / provenance_file, to_json(request.provenance), for_devid);
 }
 
+Result<> rewrite_csr(const fs::path& directory, BytesView csr) {
+  return write_file_atomically(directory / csr_file, as_text(csr), for_devid);
+}
+
 Result<Request> read_request(const fs::path& directory) {
   auto key = read_stored(directory / key_file, size_limit);
   if (!key) return fail(std::move(key.error()));

@@ -21,6 +21,9 @@ struct Request {
 /// synced. Error: storage_failed.
 Result<> write_request(const std::filesystem::path& directory, const Request& request);
 
+/// Replaces the CSR of a request that is there by another one for the same key. Error: storage_failed.
+Result<> rewrite_csr(const std::filesystem::path& directory, BytesView csr);
+
 /// Reads what write_request wrote. Errors: state_corrupt, storage_failed.
 Result<Request> read_request(const std::filesystem::path& directory);
 

@@ -65,6 +65,14 @@ class Reader {
     return Time(Seconds(static_cast<std::int64_t>(number(key, latest_time))));
   }
 
+  /// False if it is not there.
+  bool flag(const char* key) {
+    const auto member = object_.find(key);
+    if (member == object_.end()) return false;
+    if (!member->is_boolean()) complain(key);
+    return member->is_boolean() && member->get<bool>();
+  }
+
   /// A text that must be there.
   std::string text(const char* key) {
     const auto member = object_.find(key);
@@ -121,6 +129,8 @@ std::string to_json(const Record& record) {
   put(json, "last_attempt", record.last_attempt);
   put(json, "last_success", record.last_success);
   put(json, "next_attempt", record.next_attempt);
+  put(json, "next_refresh", record.next_refresh);
+  if (record.revoked) json["revoked"] = true;
   put(json, "pending_since", record.pending_since);
   if (record.last_error) json["last_error"] = error_to_json(*record.last_error);
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
@@ -142,6 +152,8 @@ Result<Record> parse_record(std::string_view text) {
                 .last_attempt = reader.time("last_attempt"),
                 .last_success = reader.time("last_success"),
                 .next_attempt = reader.time("next_attempt"),
+                .next_refresh = reader.time("next_refresh"),
+                .revoked = reader.flag("revoked"),
                 .pending_since = reader.time("pending_since")};
   if (json.contains("method")) {
     record.method = method_from_name(reader.text("method"));

@@ -23,6 +23,8 @@ struct Record {
   std::optional<Time> last_attempt;
   std::optional<Time> last_success;
   std::optional<Time> next_attempt;   ///< after a failure, or of a pending request
+  std::optional<Time> next_refresh;   ///< when to look at the CA's certificates and revocations again
+  bool revoked = false;               ///< the CA has taken the current certificate back
   std::optional<Time> pending_since;  ///< the CA has accepted the request on disk and not issued yet
   std::optional<Error> last_error;    ///< without retry_after: next_attempt has it in
 };

@@ -4,9 +4,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "agent/identity/profile.h"
 #include "agent/identity/situation.h"
+#include "agent/identity/trust_record.h"
 #include "base/clock.h"
 #include "base/error.h"
 
@@ -43,13 +45,14 @@ struct Status {
   std::string certificate_file;
   std::string chain_file;
   std::string trust_anchors_file;
-  /// When next_step is no longer Wait. None while the configuration is wrong.
+  /// When the next enrollment or renewal begins. None while the configuration is wrong.
   std::optional<Time> next_attempt;
   std::optional<Time> last_attempt;
   std::optional<Time> last_success;
   std::optional<Error> last_error;
-  std::uint32_t attempts = 0;      ///< failed ones in a row
-  std::optional<Outlook> outlook;  ///< none while the configuration is wrong
+  std::uint32_t attempts = 0;               ///< failed ones in a row
+  std::optional<Outlook> outlook;           ///< none while the configuration is wrong
+  std::vector<ServerAnchor> pending_trust;  ///< what Agent::trust() takes now
 };
 
 }  // namespace devid::identity

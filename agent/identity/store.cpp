@@ -294,6 +294,15 @@ Result<> Store::save_request(const Request& request) {
   return done;
 }
 
+Result<> Store::replace_request(const Request& request) {
+  const fs::path path = directory_ / request_directory;
+  if (is_there(path)) return rewrite_csr(path, request.csr);
+  return fail({.code = Errc::wrong_state,
+               .retry = Retry::later,
+               .what = "cannot keep a request in " + path.string(),
+               .reason = "the one that it takes the place of is gone"});
+}
+
 Result<std::optional<Request>> Store::request() const {
   const fs::path path = directory_ / request_directory;
   if (!is_there(path)) return std::nullopt;

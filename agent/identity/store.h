@@ -45,6 +45,8 @@ class Store {
 
   /// Keeps a request. There must be none. Errors: storage_failed, wrong_state.
   Result<> save_request(const Request& request);
+  /// Keeps another CSR for the key of the request that is there. Errors: storage_failed, wrong_state.
+  Result<> replace_request(const Request& request);
   /// Errors: state_corrupt (clean_up removes it), storage_failed.
   [[nodiscard]] Result<std::optional<Request>> request() const;
   /// Forgets the request; the key is the caller's to destroy, before. None there is no error. Error: storage_failed.

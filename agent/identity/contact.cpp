@@ -1,0 +1,283 @@
+#include "agent/identity/contact.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <ranges>
+#include <utility>
+
+#include "agent/est/download.h"
+#include "agent/est/first_contact.h"
+#include "agent/identity/anchors.h"
+#include "agent/pki/chain.h"
+#include "agent/pki/rollover.h"
+
+namespace devid::identity {
+namespace {
+
+using std::chrono::steady_clock;
+
+/// For one look at a responder or a list.
+constexpr Seconds download_time{5};
+
+/// Whom the device trusts at one server.
+struct Trust {
+  std::vector<pki::Certificate> server;  ///< that the server's certificate must chain to
+  bool system = false;                   ///< or to the system's own
+  std::vector<pki::Certificate> issuer;  ///< that the issued certificate must chain to; empty: what /cacerts says
+};
+
+// --- who the device is ---
+
+Result<est::HttpAuthentication> http_authentication(const Authentication& authentication) {
+  if (authentication.bearer) {
+    auto token = read_secret(*authentication.bearer);
+    if (!token) return fail(while_doing("authenticate to the server", std::move(token.error())));
+    return est::HttpAuthentication(est::BearerToken{.token = std::move(*token)});
+  }
+  if (!authentication.login) return est::HttpAuthentication();
+  auto password = read_secret(authentication.login->password);
+  if (!password) return fail(while_doing("authenticate to the server", std::move(password.error())));
+  return est::HttpAuthentication(est::PasswordLogin{
+      .user = authentication.login->user, .password = std::move(*password), .scheme = authentication.scheme});
+}
+
+Result<std::optional<est::Proxy>> proxy_of(const Server& server) {
+  if (!server.proxy) return std::optional<est::Proxy>();
+  est::Proxy proxy{.url = server.proxy->url, .exceptions = server.proxy->exceptions};
+  if (const auto& login = server.proxy->login) {
+    auto password = read_secret(login->password);
+    if (!password) return fail(while_doing("authenticate to the proxy", std::move(password.error())));
+    proxy.login = est::ProxyLogin{.user = login->user, .password = std::move(*password)};
+  }
+  if (!server.proxy->trust_anchors.empty()) {
+    auto anchors = read_anchors(server.proxy->trust_anchors);
+    if (!anchors) return fail(std::move(anchors.error()));
+    proxy.anchors = std::move(*anchors);
+  }
+  return std::optional(std::move(proxy));
+}
+
+// --- revocation ---
+
+/// The means of a check under one policy. What a URL costs is within the limits of a download.
+pki::RevocationSources sources_for(const Workplace& place, pki::RevocationPolicy policy) {
+  return {.policy = policy,
+          .download = est::downloader({.time = download_time,
+                                       .proxy = [&server = place.profile.server] { return proxy_of(server); },
+                                       .cancelled = [&observer = place.observer] { return observer.cancelled(); }}),
+          .cache = place.revocation_cache,
+          .now = place.clock.now()};
+}
+
+// --- trust ---
+
+Error unaccepted(const Workplace& place, const std::string& server, const std::vector<pki::Certificate>& seen) {
+  std::string list;
+  for (const auto& certificate : seen)
+    if (certificate.is_self_issued())
+      list += fmt::format("{}{} with SHA-256 {}", list.empty() ? "" : ", ", certificate.subject(),
+                          certificate.fingerprint());
+  return {
+      .code = Errc::trust_missing,
+      .retry = Retry::after_operator,
+      .what =
+          fmt::format("nobody has accepted yet that {} is the EST server of identity '{}'", server, place.profile.name),
+      .reason = "it says of itself that its CA is " + (list.empty() ? "none that is self-signed" : list),
+      .hint = fmt::format("compare the fingerprint with the CA's own, then devidctl trust {} --fingerprint SHA-256; "
+                          "or name the CA's certificate in the profile's server.trust_anchors",
+                          place.profile.name)};
+}
+
+/// Asks a server that nobody knows for its CA certificates. One of a fingerprint that the profile names is accepted.
+Result<std::vector<pki::Certificate>> meet(const Workplace& place, const est::Endpoint& endpoint,
+                                           const std::string& fingerprint, const est::Limits& limits) {
+  auto proxy = proxy_of(place.profile.server);
+  if (!proxy) return fail(std::move(proxy.error()));
+  auto seen = est::fetch_unverified({.endpoint = endpoint,
+                                     .proxy = std::move(*proxy),
+                                     .tls = place.profile.server.tls,
+                                     .limits = limits,
+                                     .cancelled = [&observer = place.observer] { return observer.cancelled(); }});
+  if (!seen) return fail(std::move(seen.error()));
+  const auto known = std::ranges::find(*seen, fingerprint, &pki::Certificate::fingerprint);
+  if (known != seen->end()) return std::vector{*known};
+  if (auto kept = place.trust.saw(endpoint.base, *seen, place.clock.now()); !kept) return fail(std::move(kept.error()));
+  return fail(unaccepted(place, endpoint.base, *seen));
+}
+
+/// The anchors that the profile names for the server itself; none if it names none.
+Result<std::vector<pki::Certificate>> configured_anchors(const Server& server) {
+  const auto* files = std::get_if<AnchorFiles>(&server.trust);
+  return files == nullptr ? std::vector<pki::Certificate>() : read_anchors(files->path);
+}
+
+Result<std::vector<pki::Certificate>> server_anchors(const Workplace& place, const est::Endpoint& endpoint,
+                                                     const est::Limits& limits) {
+  auto configured = configured_anchors(place.profile.server);
+  if (!configured) return configured;
+  auto trusted = place.trust.anchors(*configured, endpoint.base, place.clock.now());
+  const auto* first = std::get_if<FirstContact>(&place.profile.server.trust);
+  if (trusted || first == nullptr) return trusted;
+  return meet(place, endpoint, first->fingerprint, limits);
+}
+
+/// What an issued certificate must chain to, where the server is trusted by `server`. Where the system vouches for the
+/// server, it is believed what it says of its CA at first, and later no more than follows from that.
+Result<std::vector<pki::Certificate>> issuer_anchors(const Workplace& place, const est::Endpoint& endpoint,
+                                                     const Trust& trust) {
+  const auto& file = place.profile.trust_anchors;
+  if (!file.empty()) {
+    auto configured = read_anchors(file);
+    if (!configured) return configured;
+    return place.trust.anchors(*configured, endpoint.base, place.clock.now());
+  }
+  if (!trust.system) return trust.server;
+  const auto read = place.store.current();
+  if (!read) return fail(read.error());
+  const std::optional<Generation>& current = *read;
+  return current ? current->anchors : std::vector<pki::Certificate>();
+}
+
+Result<Trust> trust_at(const Workplace& place, const est::Endpoint& endpoint, const est::Limits& limits) {
+  Trust trust{.system = std::holds_alternative<SystemAnchors>(place.profile.server.trust)};
+  if (!trust.system) {
+    auto server = server_anchors(place, endpoint, limits);
+    if (!server) return fail(std::move(server.error()));
+    trust.server = std::move(*server);
+  }
+  auto issuer = issuer_anchors(place, endpoint, trust);
+  if (!issuer) return fail(std::move(issuer.error()));
+  trust.issuer = std::move(*issuer);
+  return trust;
+}
+
+/// A CA that has changed its root: what is new is kept, and said.
+Result<> follow(const Workplace& place, Contact& contact, const std::vector<pki::Certificate>& offered) {
+  const Time now = place.clock.now();
+  // A server that the system's anchors vouch for is believed what it says of its CA (RFC 7030 4.1.1).
+  if (contact.anchors.empty()) {
+    std::ranges::copy_if(offered, std::back_inserter(contact.anchors), &pki::Certificate::is_self_issued);
+    if (contact.anchors.empty()) {
+      return fail({.code = Errc::trust_missing,
+                   .retry = Retry::after_operator,
+                   .what = "the server's CA certificates have no root among them",
+                   .reason = std::to_string(offered.size()) + " certificates, none self-signed",
+                   .hint = "name the CA's root in the profile's certificate.trust_anchors"});
+    }
+  }
+  pki::Rollover rollover = pki::follow_rollover(contact.anchors, offered, now);
+  for (const auto& added : rollover.added) {
+    notice(place,
+           fmt::format("the CA has a new root, {}, which an old one vouches for: it is trusted from now on",
+                       added.subject()),
+           {{.name = "DEVID_FINGERPRINT", .value = added.fingerprint()}});
+  }
+  if (auto kept = place.trust.learn(rollover, now); !kept) return fail(std::move(kept.error()));
+  contact.anchors = std::move(rollover.anchors);
+  contact.intermediates = offered;
+  return {};
+}
+
+// --- one server after the other ---
+
+/// Whether another server may do better.
+bool is_of_this_server(Errc code) {
+  switch (code) {
+    case Errc::network_unreachable:
+    case Errc::network_timeout:
+    case Errc::tls_untrusted:
+    case Errc::tls_failed:
+    case Errc::certificate_revoked:
+    case Errc::revocation_unknown:
+    case Errc::server_unavailable:
+    case Errc::server_refused:
+    case Errc::server_unauthorized:
+    case Errc::server_protocol:
+    case Errc::answer_too_large:
+    case Errc::answer_malformed: return true;
+    default: return false;
+  }
+}
+
+Result<std::unique_ptr<est::Session>> open_session(const Workplace& place,
+                                                   const std::optional<est::ClientCredential>& client,
+                                                   const est::Endpoint& endpoint, const Trust& trust,
+                                                   const est::Limits& limits) {
+  const Server& server = place.profile.server;
+  auto authentication = http_authentication(server.authentication);
+  if (!authentication) return fail(std::move(authentication.error()));
+  auto proxy = proxy_of(server);
+  if (!proxy) return fail(std::move(proxy.error()));
+  est::SessionSpec spec{.endpoint = endpoint,
+                        .anchors = trust.server,
+                        .system_anchors = trust.system,
+                        .client = client,
+                        .authentication = std::move(*authentication),
+                        .proxy = std::move(*proxy),
+                        .tls = server.tls,
+                        .limits = limits,
+                        .cancelled = [&observer = place.observer] { return observer.cancelled(); }};
+  if (server.revocation != pki::RevocationPolicy::off) {
+    spec.check_server = [sources = sources_for(place, server.revocation)](const auto& chain, BytesView stapled) {
+      return pki::check_revocation(chain, stapled, sources);
+    };
+  }
+  if (server.channel_binding == ChannelBinding::tls_unique) spec.binding = est::BindingKind::tls_unique;
+  if (server.channel_binding == ChannelBinding::tls_exporter) spec.binding = est::BindingKind::tls_exporter;
+  return est::Session::create(std::move(spec));
+}
+
+Result<Contact> contact_one(const Workplace& place, const std::optional<est::ClientCredential>& client,
+                            const est::Endpoint& endpoint, const est::Limits& limits) {
+  auto trust = trust_at(place, endpoint, limits);
+  if (!trust) return fail(std::move(trust.error()));
+  auto session = open_session(place, client, endpoint, *trust, limits);
+  if (!session) return fail(std::move(session.error()));
+  const auto offered = (*session)->ca_certificates();
+  if (!offered) return fail(offered.error());
+  Contact made{.server = endpoint.base, .session = std::move(*session), .anchors = std::move(trust->issuer)};
+  if (auto followed = follow(place, made, *offered); !followed) return fail(std::move(followed.error()));
+  return made;
+}
+
+}  // namespace
+
+Result<Contact> contact(const Workplace& place, const std::optional<est::ClientCredential>& client,
+                        std::string_view first) {
+  const Server& server = place.profile.server;
+  std::vector<est::Endpoint> endpoints = server.endpoints;
+  std::ranges::stable_partition(endpoints, [&](const est::Endpoint& endpoint) { return endpoint.base == first; });
+  const auto deadline = steady_clock::now() + server.deadline;
+  const est::Limits limits{
+      .connect_timeout = server.connect_timeout, .request_timeout = server.timeout, .deadline = deadline};
+  std::vector<Error> errors;
+  for (const est::Endpoint& endpoint : endpoints) {
+    auto made = contact_one(place, client, endpoint, limits);
+    if (made || made.error().code == Errc::cancelled) return made;
+    errors.push_back(std::move(made.error()));
+    if (!is_of_this_server(errors.back().code) || steady_clock::now() >= deadline) break;
+  }
+  Error first_error = std::move(errors.front());
+  for (const Error& error : errors | std::views::drop(1))
+    first_error.reason += (first_error.reason.empty() ? "and then " : "; and then ") + error.sentence();
+  return fail(std::move(first_error));
+}
+
+Result<> check_own_revocation(const Workplace& place, const pki::Certificate& leaf,
+                              const std::vector<pki::Certificate>& chain,
+                              const std::vector<pki::Certificate>& anchors) {
+  if (place.profile.revocation == pki::RevocationPolicy::off) return {};
+  const Time now = place.clock.now();
+  const auto between = pki::build_chain(leaf, chain, anchors, now);
+  if (!between) return fail(between.error());
+  std::vector<pki::Certificate> path{leaf};
+  path.insert(path.end(), between->begin(), between->end());
+  const auto anchor = std::ranges::find_if(
+      anchors, [&](const pki::Certificate& each) { return pki::verify_path(path, each, now).has_value(); });
+  if (anchor != anchors.end()) path.push_back(*anchor);
+  return pki::check_revocation(path, {}, sources_for(place, place.profile.revocation));
+}
+
+}  // namespace devid::identity

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/est/session.h"
+#include "agent/identity/workplace.h"
+#include "agent/pki/certificate.h"
+#include "base/result.h"
+
+namespace devid::identity {
+
+/// A session with one of the profile's servers, which has told its CA certificates.
+struct Contact {
+  std::string server;  ///< est::Endpoint::base
+  std::unique_ptr<est::Session> session;
+  std::vector<pki::Certificate> anchors;        ///< what a certificate that the CA issues must chain to
+  std::vector<pki::Certificate> intermediates;  ///< of /cacerts; untrusted help for building chains
+};
+
+/// Reaches the first of the profile's servers that can be reached, `first` (an Endpoint::base, may be empty) before the
+/// others, all within the profile's deadline; authenticates it by what the profile and the identity's trust store
+/// trust, and follows a CA that has a new root, which is noticed and kept. `client` is whom the device is, if it shows
+/// a certificate. A server that nobody has accepted yet is asked for its CA certificates alone, without any credential:
+/// they are kept for the operator to look at. Errors: trust_missing, config_missing, config_invalid, and those of
+/// est::Session; of several servers, the error is that of the first, and its reason names the others'.
+Result<Contact> contact(const Workplace& place, const std::optional<est::ClientCredential>& client,
+                        std::string_view first);
+
+/// Whether a certificate that devid obtained is taken back, as far as the profile wants it known: leaf, intermediates,
+/// `anchors` of which one ends the chain. Errors: certificate_revoked, revocation_unknown.
+Result<> check_own_revocation(const Workplace& place, const pki::Certificate& leaf,
+                              const std::vector<pki::Certificate>& chain, const std::vector<pki::Certificate>& anchors);
+
+}  // namespace devid::identity

@@ -1,0 +1,72 @@
+#include "agent/identity/trust_store.h"
+
+#include <system_error>
+#include <utility>
+
+#include "agent/identity/stored_file.h"
+#include "base/file.h"
+
+namespace devid::identity {
+
+namespace fs = std::filesystem;
+namespace {
+
+constexpr std::size_t size_limit = 2UL << 20U;
+constexpr mode_t file_mode = 0644;
+
+Result<TrustRecord> read(const fs::path& file) {
+  std::error_code ignored;
+  if (!fs::exists(fs::symlink_status(file, ignored))) return TrustRecord{};
+  auto text = read_stored(file, size_limit);
+  if (!text) return fail(std::move(text.error()));
+  auto record = parse_trust_record(*text);
+  if (!record) record.error().what = "cannot use " + file.string();
+  return record;
+}
+
+}  // namespace
+
+fs::path trust_file(const fs::path& directory) { return directory / "trust-anchors.json"; }
+
+TrustStore::TrustStore(fs::path file) : file_(std::move(file)) {
+  auto record = read(file_);
+  if (record) {
+    record_ = std::move(*record);
+  } else {
+    trouble_ = std::move(record.error());
+  }
+}
+
+Result<> TrustStore::saw(const std::string& server, const std::vector<pki::Certificate>& certificates, Time now) {
+  TrustRecord changed = record_;
+  see(changed, server, certificates, now);
+  return replace(std::move(changed));
+}
+
+Result<> TrustStore::learn(const pki::Rollover& rollover, Time now) {
+  TrustRecord changed = record_;
+  changed.seen.clear();
+  changed.looked_at = now;
+  auto learned = identity::learn(changed, rollover, now);
+  auto replaced = replace(std::move(changed));
+  return learned ? replaced : learned;
+}
+
+Result<ServerAnchor> TrustStore::accept(std::string_view fingerprint, std::string_view server, Time now) {
+  TrustRecord changed = record_;
+  auto accepted = identity::accept(changed, fingerprint, server, now);
+  if (!accepted) return accepted;
+  if (auto replaced = replace(std::move(changed)); !replaced) return fail(std::move(replaced.error()));
+  return accepted;
+}
+
+Result<> TrustStore::replace(TrustRecord changed) {
+  if (trouble_ && trouble_->code != Errc::state_corrupt) return fail(*trouble_);
+  if (changed == record_ && !trouble_) return {};
+  if (auto written = write_file_atomically(file_, to_json(changed), file_mode); !written) return written;
+  record_ = std::move(changed);
+  trouble_.reset();
+  return {};
+}
+
+}  // namespace devid::identity
