@@ -7,6 +7,7 @@
 #include <iostream>
 #include <memory>
 
+#include "base/openssl_memory.h"
 #include "dbus/event_loop.h"
 #include "dbus/job_log.h"
 #include "dbus/journal.h"
@@ -135,6 +136,7 @@ int start(int argc, char** argv) {
 }  // namespace devid
 
 int main(int argc, char** argv) {
+  static_cast<void>(devid::wipe_openssl_memory());  // before anything else: keys that a server made pass through
   // The TSS would write to standard error by itself; what it has to say is in our errors. Before there are threads.
   ::setenv("TSS2_LOG", "all+NONE", 0);
   try {

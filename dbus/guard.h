@@ -1,6 +1,7 @@
 #pragma once
 
 #include <exception>
+#include <memory>
 #include <type_traits>
 #include <utility>
 
@@ -31,6 +32,12 @@ auto guarded(Handler&& handler) {
     error.reason = bug.what();
   }
   throw wire::to_dbus(error);
+}
+
+/// A reply that is sent later. std::function wants what it holds to be copyable.
+template <class Reply>
+std::shared_ptr<Reply> share(Reply&& reply) {
+  return std::make_shared<Reply>(std::forward<Reply>(reply));
 }
 
 }  // namespace devid

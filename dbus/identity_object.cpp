@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "dbus/authorization.h"
 #include "dbus/guard.h"
+#include "dbus/inventory.h"
 #include "dbus/service.h"
 
 namespace devid {
@@ -67,6 +68,7 @@ std::vector<std::string> differences(const identity::Status& a, const identity::
   compare("LastSuccess", a.last_success, b.last_success);
   compare("LastError", text(a.last_error), text(b.last_error));
   compare("Attempts", a.attempts, b.attempts);
+  compare("PendingTrust", a.pending_trust, b.pending_trust);
   return names;
 }
 
@@ -131,6 +133,8 @@ sdbus::Struct<std::string, std::string> IdentityObject::LastError() {
   return {std::string(code_name(status_.last_error->code)), wire::text_of(*status_.last_error)};
 }
 
+std::vector<wire::Dictionary> IdentityObject::PendingTrust() { return wire::to_dictionaries(status_.pending_trust); }
+
 void IdentityObject::update(identity::Status status) {
   const auto changed = differences(status_, status);
   const std::uint64_t old_generation = std::exchange(status_, std::move(status)).generation;
@@ -155,6 +159,22 @@ sdbus::ObjectPath IdentityObject::Renew(const wire::Dictionary& options) {
     auto parsed = parse_options(options, {"force", "rekey"});
     if (!parsed) return fail(std::move(parsed.error()));
     return service_.start_job(status_, JobKind::renew, *parsed);
+  });
+}
+
+void IdentityObject::Trust(sdbus::Result<wire::Dictionary>&& result, std::string fingerprint) {
+  guarded([&]() -> Result<> {
+    if (auto caller = authorize(getObject().getCurrentlyProcessedMessage(), "trust"); !caller)
+      return fail(std::move(caller.error()));
+    service_.trust(status_.name, std::move(fingerprint),
+                   [reply = share(std::move(result))](const Result<identity::ServerAnchor>& accepted) {
+                     if (accepted) {
+                       reply->returnResults(wire::to_dictionary(*accepted));
+                     } else {
+                       reply->returnError(wire::to_dbus(accepted.error()));
+                     }
+                   });
+    return {};
   });
 }
 

@@ -31,6 +31,7 @@ class IdentityObject final : public sdbus::AdaptorInterfaces<org::devid1::Identi
   sdbus::ObjectPath Enroll(const wire::Dictionary& options) override;
   sdbus::ObjectPath Renew(const wire::Dictionary& options) override;
   wire::Dictionary GetCredential() override;
+  void Trust(sdbus::Result<wire::Dictionary>&& result, std::string fingerprint) override;
   std::string Name() override { return status_.name; }
   std::string State() override { return std::string(identity::state_name(status_.state)); }
   std::string Reason() override { return status_.reason; }
@@ -52,6 +53,7 @@ class IdentityObject final : public sdbus::AdaptorInterfaces<org::devid1::Identi
   std::uint64_t LastSuccess() override { return seconds(status_.last_success); }
   sdbus::Struct<std::string, std::string> LastError() override;
   std::uint32_t Attempts() override { return status_.attempts; }
+  std::vector<wire::Dictionary> PendingTrust() override;
 
   static std::uint64_t seconds(const std::optional<Time>& time);
 

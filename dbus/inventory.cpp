@@ -11,6 +11,10 @@ sdbus::Variant safe(const std::string& text) {
   return sdbus::Variant(printable(text));  // NOLINT(modernize-return-braced-init-list): the constructor is explicit
 }
 
+std::uint64_t seconds(Time time) {
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(time.time_since_epoch().count(), 0));
+}
+
 Texts names_of(const std::vector<KeyAlgorithm>& algorithms) {
   Texts names(algorithms.size());
   std::ranges::transform(algorithms, names.begin(),
@@ -54,6 +58,17 @@ Dictionary to_dictionary(const identity::Evidence& evidence) {
           {"found", safe(evidence.found)},
           {"verdict", sdbus::Variant(std::string(identity::verdict_name(evidence.verdict)))},
           {"why", safe(evidence.why)}};
+}
+
+Dictionary to_dictionary(const identity::ServerAnchor& anchor) {
+  const pki::Certificate& certificate = anchor.certificate;
+  return {{"subject", safe(certificate.subject())},
+          {"issuer", safe(certificate.issuer())},
+          {"fingerprint", safe(certificate.fingerprint())},
+          {"not_before", sdbus::Variant(seconds(certificate.not_before()))},
+          {"not_after", sdbus::Variant(seconds(certificate.not_after()))},
+          {"server", safe(anchor.server)},
+          {"when", sdbus::Variant(seconds(anchor.when))}};
 }
 
 }  // namespace devid::wire

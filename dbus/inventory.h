@@ -5,7 +5,7 @@
 #include "agent/agent.h"
 #include "dbus/wire.h"
 
-/// What devidd knows of tokens, as the Manager's methods answer it.
+/// What devidd knows of tokens, and of CAs that could be trusted, as methods and properties say it.
 namespace devid::wire {
 
 /// name, kind, location: ListTokens.
@@ -14,6 +14,8 @@ Dictionary to_dictionary(const TokenDescription& token);
 Dictionary to_dictionary(const TokenInspection& token);
 /// token, location, found, verdict, why: Diagnose.
 Dictionary to_dictionary(const identity::Evidence& evidence);
+/// subject, issuer, fingerprint, not_before, not_after, server, when: PendingTrust and Trust.
+Dictionary to_dictionary(const identity::ServerAnchor& anchor);
 
 template <class T>
 std::vector<Dictionary> to_dictionaries(const std::vector<T>& list) {

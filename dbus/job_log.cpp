@@ -78,6 +78,18 @@ void log_reload(const Result<>& result) {
       .write();
 }
 
+void log_trust(const std::string& identity, const Result<identity::ServerAnchor>& result) {
+  const std::string message =
+      result ? fmt::format("identity '{}': the operator accepted {} for {}; it is trusted from the next job on",
+                           identity, result->certificate.subject(), printable(result->server))
+             : result.error().sentence() + "; nothing more is trusted than before";
+  journal::Entry entry(result ? journal::Priority::notice : journal::Priority::warning, journal::trust, message);
+  entry.field("DEVID_IDENTITY", identity);
+  if (result) entry.field("DEVID_FINGERPRINT", result->certificate.fingerprint());
+  if (!result) entry.field("DEVID_ERROR", code_name(result.error().code));
+  entry.write();
+}
+
 void log_configuration_error(const Error& error) {
   journal::Entry(
       journal::Priority::error, journal::configuration,

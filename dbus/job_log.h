@@ -16,6 +16,9 @@ void log_notice(const std::string& identity, const Notice& notice);
 /// One entry for a configuration that was read again, or refused.
 void log_reload(const Result<>& result);
 
+/// One entry for a CA that an operator wants to be trusted.
+void log_trust(const std::string& identity, const Result<identity::ServerAnchor>& result);
+
 /// One entry for a file of the configuration that is wrong at start.
 void log_configuration_error(const Error& error);
 

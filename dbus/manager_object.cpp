@@ -1,6 +1,5 @@
 #include "dbus/manager_object.h"
 
-#include <memory>
 #include <utility>
 
 #include "dbus/authorization.h"
@@ -10,15 +9,6 @@
 #include "dbus/version.h"
 
 namespace devid {
-namespace {
-
-/// A reply that is sent later. std::function wants what it holds to be copyable.
-template <class Reply>
-std::shared_ptr<Reply> share(Reply&& reply) {
-  return std::make_shared<Reply>(std::forward<Reply>(reply));
-}
-
-}  // namespace
 
 ManagerObject::ManagerObject(sdbus::IConnection& connection, Service& service)
     : AdaptorInterfaces(connection, wire::root_path), service_(service) {

@@ -88,7 +88,8 @@ Result<sdbus::ObjectPath> Service::start_job(const identity::Status& status, Job
                  .hint = "call again: the bus starts the next one"});
   }
   if (status.outlook) {
-    auto allowed = identity::check_allowed(status.name, status.outlook->situation, kind, options, clock_.now());
+    const auto& [situation, profile] = *status.outlook;
+    auto allowed = identity::check_allowed(status.name, situation, profile, kind, options, clock_.now());
     if (!allowed) return fail(std::move(allowed.error()));
   }
   const std::uint64_t number = ++last_job_;
@@ -154,6 +155,19 @@ void Service::reload(std::function<void(const Result<>&)> done) {
   });
 }
 
+void Service::trust(const std::string& name, std::string fingerprint,
+                    std::function<void(const Result<identity::ServerAnchor>&)> done) {
+  submit([this, name, fingerprint = std::move(fingerprint), done = std::move(done)](Agent& agent) {
+    auto result = agent.trust(name, fingerprint);
+    loop_.post([this, name, done, result = std::move(result), statuses = agent.status()]() mutable {
+      --tasks_;
+      log_trust(name, result);
+      take_over(std::move(statuses));
+      done(result);
+    });
+  });
+}
+
 bool Service::clock_trusted() const {
   Time floor{Seconds(build_time)};
   for (const auto& [name, object] : identities_) floor = std::max(floor, object->status().not_before.value_or(floor));
@@ -165,6 +179,7 @@ void Service::begin(std::uint64_t number, Phase phase) {
   if (found == jobs_.end()) return;
   JobObject& job = *found->second;
   job.enter(phase);
+  if (job.kind() == JobKind::refresh) return;  // the credential is as good as before
   const auto object = identities_.find(job.identity());
   if (object == identities_.end()) return;
   identity::Status status = object->second->status();

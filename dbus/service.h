@@ -58,6 +58,10 @@ class Service {
   /// Reads the configuration again on the worker, then calls `done` on this thread.
   void reload(std::function<void(const Result<>&)> done);
 
+  /// Agent::trust on the worker, then calls `done` on this thread: what is to be seen on the bus has changed before.
+  void trust(const std::string& name, std::string fingerprint,
+             std::function<void(const Result<identity::ServerAnchor>&)> done);
+
   [[nodiscard]] const std::vector<TokenDescription>& tokens() const { return tokens_; }
   [[nodiscard]] bool clock_trusted() const;
 

@@ -119,6 +119,21 @@ Result<sdbus::ObjectPath> Client::start(const std::string& name, const std::stri
   });
 }
 
+Result<wire::Dictionary> Client::trust(const std::string& name, const std::string& fingerprint) {
+  const auto path = identity_path(name);
+  if (!path) return fail(path.error());
+  return attempt([&] {
+    wire::Dictionary anchor;
+    proxy(*path)
+        ->callMethod("Trust")
+        .onInterface(wire::identity_interface)
+        .withTimeout(worker_timeout)
+        .withArguments(fingerprint)
+        .storeResultsTo(anchor);
+    return anchor;
+  });
+}
+
 Result<std::vector<sdbus::ObjectPath>> Client::run_due() {
   return attempt([this] {
     std::vector<sdbus::ObjectPath> jobs;
@@ -183,6 +198,12 @@ std::vector<std::string> texts(const Properties& properties, const std::string& 
   const auto found = properties.find(name);
   if (found == properties.end() || !found->second.containsValueOfType<std::vector<std::string>>()) return {};
   return found->second.get<std::vector<std::string>>();
+}
+
+std::vector<wire::Dictionary> dictionaries(const Properties& properties, const std::string& name) {
+  const auto found = properties.find(name);
+  if (found == properties.end() || !found->second.containsValueOfType<std::vector<wire::Dictionary>>()) return {};
+  return found->second.get<std::vector<wire::Dictionary>>();
 }
 
 std::pair<std::string, std::string> error_of(const Properties& properties, const std::string& name) {

@@ -38,6 +38,8 @@ class Client {
   Result<sdbus::ObjectPath> identity_path(const std::string& name);
   Result<wire::Dictionary> credential(const std::string& name);
   Result<sdbus::ObjectPath> start(const std::string& name, const std::string& method, const wire::Dictionary& options);
+  /// Accepts a CA of PendingTrust. Errors: wrong_state, usage, not_authorized.
+  Result<wire::Dictionary> trust(const std::string& name, const std::string& fingerprint);
   Result<std::vector<sdbus::ObjectPath>> run_due();
   Result<std::vector<wire::Dictionary>> tokens();
   /// Asks the hardware, when a running job has ended. Error: not_authorized.
@@ -58,6 +60,8 @@ std::string text(const Properties& properties, const std::string& name);
 std::uint64_t number(const Properties& properties, const std::string& name);
 /// A property of type as; empty if it is not there.
 std::vector<std::string> texts(const Properties& properties, const std::string& name);
+/// A property of type aa{sv}; empty if it is not there.
+std::vector<wire::Dictionary> dictionaries(const Properties& properties, const std::string& name);
 /// A property of type (ss) as code and text, such as LastError; both empty if it is not there.
 std::pair<std::string, std::string> error_of(const Properties& properties, const std::string& name);
 

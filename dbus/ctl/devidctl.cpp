@@ -4,6 +4,7 @@
 #include <functional>
 #include <iostream>
 
+#include "agent/pki/fingerprint.h"
 #include "dbus/ctl/verbs.h"
 #include "dbus/version.h"
 
@@ -14,6 +15,7 @@ namespace {
 struct Command {
   std::function<Exit(Client&)> verb;
   JobRequest request;
+  std::string fingerprint;
   bool json = false;
 
   [[nodiscard]] Format format() const { return json ? Format::json : Format::text; }
@@ -56,6 +58,17 @@ void describe(CLI::App& app, Command& command) {
   verb->add_option("NAME", command.request.name, "The identity")->required();
   verb->add_flag("--rekey", command.request.rekey, "Make a new key, as every renewal does");
   verb->add_flag("--force", command.request.force, "Drop a pending request");
+  add_json(verb, command);
+
+  verb = add_verb(
+      app, command, "trust", "Show the CAs of a server that is not trusted yet, or trust one of them",
+      [&](Client& client) { return trust(client, command.request.name, command.fingerprint, command.format()); });
+  verb->add_option("NAME", command.request.name, "The identity")->required();
+  verb->add_option("--fingerprint", command.fingerprint, "Trust the CA with this SHA-256 fingerprint")
+      ->check([](const std::string& text) {
+        const auto parsed = pki::parse_fingerprint(text);
+        return parsed ? std::string() : parsed.error().sentence();
+      });
   add_json(verb, command);
 
   add_json(add_verb(app, command, "run-due", "Do what is due for all identities: what the timer calls",

@@ -16,6 +16,11 @@ Json value_of(const sdbus::Variant& value) {
   if (value.containsValueOfType<bool>()) return value.get<bool>();
   if (value.containsValueOfType<sdbus::ObjectPath>()) return std::string(value.get<sdbus::ObjectPath>());
   if (value.containsValueOfType<std::vector<std::string>>()) return value.get<std::vector<std::string>>();
+  if (value.containsValueOfType<std::vector<Properties>>()) {
+    Json array = Json::array();
+    for (const auto& each : value.get<std::vector<Properties>>()) array.push_back(to_json(each));
+    return array;
+  }
   if (value.containsValueOfType<Pair>()) {
     const auto pair = value.get<Pair>();
     if (pair.get<0>().empty()) return nullptr;

@@ -23,6 +23,9 @@ Exit status(Client& client, const std::string& name, Format format);
 Exit show(Client& client, const std::string& name, Format format);
 Exit enroll(Client& client, const JobRequest& request, Format format);
 Exit renew(Client& client, const JobRequest& request, Format format);
+/// What the server of an identity offers to be trusted by; exit: failed if that is nothing. With a fingerprint: trusts
+/// that one.
+Exit trust(Client& client, const std::string& name, const std::string& fingerprint, Format format);
 Exit run_due(Client& client, Format format);
 /// The tokens and what they can do. Exit: failed if one cannot be asked.
 Exit tokens(Client& client, Format format);

@@ -162,8 +162,12 @@ TEST_F(ADaemon, RefusesOtherUsersWhateverChangesAnything) {
   ASSERT_EQ(device_.ctl({"run-due"}).status, 0);
   const auto may_read = as_nobody({"status"});
   EXPECT_EQ(may_read.status, 0) << may_read.errors;
-  for (const auto& arguments : std::vector<std::vector<std::string>>{
-           {"enroll", "gateway", "--force"}, {"renew", "gateway"}, {"run-due"}, {"reload"}}) {
+  for (const auto& arguments :
+       std::vector<std::vector<std::string>>{{"enroll", "gateway", "--force"},
+                                             {"renew", "gateway"},
+                                             {"trust", "gateway", "--fingerprint", std::string(64, 'a')},
+                                             {"run-due"},
+                                             {"reload"}}) {
     const auto refused = as_nobody(arguments);
     EXPECT_EQ(refused.status, 4) << arguments.front() << ": " << refused.output << refused.errors;
     EXPECT_NE(refused.errors.find("error: "), std::string::npos) << refused.errors;

@@ -56,6 +56,9 @@ class Device {
   }
   [[nodiscard]] std::filesystem::path operator_root() const { return pki_.ca("operator root").certificate; }
 
+  /// Whose IDevIDs the operator knows: the TPM's manufacturer and "hsm manufacturer", PEM.
+  [[nodiscard]] const std::filesystem::path& manufacturers() const { return manufacturers_; }
+
   [[nodiscard]] Swtpm& swtpm() { return swtpm_; }
   [[nodiscard]] TpmTap& tap() { return tap_; }
   [[nodiscard]] EstServer& server() { return *server_; }

@@ -67,13 +67,17 @@ TEST(APropertyInJson, HasASnakeCaseName) {
 }
 
 TEST(APropertyInJson, KeepsItsType) {
-  const auto json = ctl::to_json({{"State", sdbus::Variant(std::string("valid"))},
-                                  {"Generation", sdbus::Variant(std::uint64_t{2})},
-                                  {"Attempts", sdbus::Variant(std::uint32_t{3})},
-                                  {"LastError", sdbus::Variant(sdbus::Struct<std::string, std::string>("", ""))}});
+  const auto json =
+      ctl::to_json({{"State", sdbus::Variant(std::string("valid"))},
+                    {"Generation", sdbus::Variant(std::uint64_t{2})},
+                    {"Attempts", sdbus::Variant(std::uint32_t{3})},
+                    {"PendingTrust",
+                     sdbus::Variant(std::vector<wire::Dictionary>{{{"not_after", sdbus::Variant(std::uint64_t{9})}}})},
+                    {"LastError", sdbus::Variant(sdbus::Struct<std::string, std::string>("", ""))}});
   EXPECT_EQ(json["state"], "valid");
   EXPECT_EQ(json["generation"], 2);
   EXPECT_EQ(json["attempts"], 3);
+  EXPECT_EQ(json["pending_trust"][0]["not_after"], 9);
   EXPECT_TRUE(json["last_error"].is_null());
 }
 

@@ -108,6 +108,7 @@ TEST_F(TheBusPolicy, LetsOnlyRootChangeSomething) {
     const bool others = caller != Caller::root;
     EXPECT_EQ(refuses(caller, identity, "org.devid1.Identity", "Enroll"), others);
     EXPECT_EQ(refuses(caller, identity, "org.devid1.Identity", "Renew"), others);
+    EXPECT_EQ(refuses(caller, identity, "org.devid1.Identity", "Trust"), others);
     EXPECT_EQ(refuses(caller, manager, "org.devid1.Manager", "Reload"), others);
     EXPECT_EQ(refuses(caller, "/org/devid1/job/1", "org.devid1.Job", "Cancel"), others);
     EXPECT_EQ(refuses(caller, identity, "org.freedesktop.DBus.Properties", "Set"), others);
