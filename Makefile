@@ -17,7 +17,8 @@ demo: build ## watch a device enroll and renew: simulated TPM, real EST server, 
 test: build ## runs every test there is
 	@test "$$(id -u)" = 0 || sudo -v # one test asks devidd as another user
 	@ctest --test-dir $(BUILD) --output-on-failure --no-tests=error --parallel $(JOBS); status=$$?; \
-	  tests/tokens/algorithm-table $(BUILD)/Testing/Temporary/LastTest.log; exit $$status
+	  tests/tokens/algorithm-table $(BUILD)/Testing/Temporary/LastTest.log; \
+	  tests/interop/interop-table $(BUILD)/Testing/Temporary/LastTest.log || status=1; exit $$status
 
 build: dependencies ## builds everything into build/dev
 	@cmake --preset $(PRESET) --log-level=WARNING >/dev/null

@@ -2,13 +2,16 @@
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <chrono>
 #include <cstddef>
 #include <optional>
+#include <thread>
 #include <utility>
 
 namespace devid::test {
 
-/// A TCP socket that closes itself once it has written so many bytes: the layer below TLS of a server that dies.
+/// A TCP socket that closes itself once it has written so many bytes, or is slow: the layer below TLS of a server that
+/// dies, or wants to keep its clients.
 /// Synchronous only.
 class CutSocket {
  public:
@@ -21,6 +24,9 @@ class CutSocket {
   /// From now on; none: for ever.
   void cut_after(std::optional<std::size_t> bytes) { left_ = bytes; }
 
+  /// From now on a byte at a time, and this between two; 0: no longer.
+  void drip(std::chrono::milliseconds interval) { interval_ = interval; }
+
   executor_type get_executor() { return socket_.get_executor(); }
   lowest_layer_type& lowest_layer() { return socket_.lowest_layer(); }
 
@@ -31,8 +37,12 @@ class CutSocket {
 
   template <class Buffers>
   std::size_t write_some(const Buffers& buffers, boost::system::error_code& error) {
-    if (!left_) return socket_.write_some(buffers, error);
     const boost::asio::const_buffer first = *boost::asio::buffer_sequence_begin(buffers);
+    if (interval_.count() > 0) {
+      std::this_thread::sleep_for(interval_);
+      return socket_.write_some(boost::asio::buffer(first, 1), error);
+    }
+    if (!left_) return socket_.write_some(buffers, error);
     std::size_t written = 0;
     if (*left_ > 0) written = socket_.write_some(boost::asio::buffer(first, *left_), error);
     *left_ -= written;
@@ -47,6 +57,7 @@ class CutSocket {
  private:
   Socket socket_;
   std::optional<std::size_t> left_;
+  std::chrono::milliseconds interval_{0};
 };
 
 }  // namespace devid::test

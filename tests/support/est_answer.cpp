@@ -21,6 +21,15 @@ std::string without_line_ends(std::string text) {
   return text;
 }
 
+std::string with_network_line_ends(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '\n') out += '\r';
+    out += c;
+  }
+  return out;
+}
+
 std::string flawed_body(BytesView content, BodyFlaw flaw) {
   std::string good = to_base64(content);
   switch (flaw) {
@@ -33,6 +42,7 @@ std::string flawed_body(BytesView content, BodyFlaw flaw) {
     case BodyFlaw::oversized: return good.assign(ten_megabytes, 'A');
     case BodyFlaw::trailing_nul: return good + '\0';
     case BodyFlaw::one_line: return without_line_ends(good);
+    case BodyFlaw::crlf: return with_network_line_ends(good);
     case BodyFlaw::pem: return "-----BEGIN PKCS7-----\n" + good + "-----END PKCS7-----\n";
   }
   return {};
@@ -99,6 +109,8 @@ std::string answer_bytes(const Reply& reply, const Misbehaviour& misbehaviour) {
   if (!is_text && misbehaviour.transfer_encoding) out << "Content-Transfer-Encoding: base64\r\n";
   if (!misbehaviour.retry_after.empty()) out << "Retry-After: " << misbehaviour.retry_after << "\r\n";
   if (!misbehaviour.location.empty()) out << "Location: " << misbehaviour.location << "\r\n";
+  if (!reply.challenge.empty()) out << "WWW-Authenticate: " << reply.challenge << "\r\n";
+  out << misbehaviour.head;
   if (misbehaviour.form == HttpForm::chunked) {
     out << "Transfer-Encoding: chunked\r\n\r\n" << chunked(body);
   } else if (reply.status == 204) {

@@ -12,8 +12,9 @@ namespace devid::test {
 struct Reply {
   unsigned status = 200;
   std::string media_type;
-  Bytes content;     ///< DER, sent in base64
-  std::string text;  ///< instead of it, sent as it is
+  Bytes content;               ///< DER, sent in base64
+  std::string text;            ///< instead of it, sent as it is
+  std::string challenge = {};  ///< the value of WWW-Authenticate, none if empty
 };
 
 /// Base64 in lines of 64 characters, and back; whatever is no base64 gives nothing.

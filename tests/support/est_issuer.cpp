@@ -1,6 +1,7 @@
 #include "tests/support/est_issuer.h"
 
 #include <openssl/asn1.h>
+#include <openssl/cms.h>
 #include <openssl/ec.h>
 #include <openssl/pem.h>
 #include <openssl/pkcs7.h>
@@ -155,6 +156,24 @@ X509Cert EstIssuer::issue(X509_REQ* request, CertificateFlaw flaw) const {
   EVP_PKEY* signer = flaw == CertificateFlaw::wrong_issuer ? other_key_.get() : key_.get();
   check(X509_sign(certificate, signer, EVP_sha256()) > 0, "sign a certificate");
   return made;
+}
+
+Bytes EstIssuer::sign_message(BytesView content, const char* type, const std::vector<X509*>& certificates) const {
+  constexpr unsigned flags = CMS_BINARY | CMS_PARTIAL;
+  const Bio in(BIO_new_mem_buf(content.data(), static_cast<int>(content.size())));
+  const Owned<ASN1_OBJECT, ASN1_OBJECT_free> content_type(OBJ_txt2obj(type, 1));
+  const Owned<CMS_ContentInfo, CMS_ContentInfo_free> message(CMS_sign(nullptr, nullptr, nullptr, in.get(), flags));
+  check(message && CMS_set1_eContentType(message.get(), content_type.get()) == 1 &&
+            CMS_add1_signer(message.get(), certificate_.get(), key_.get(), nullptr, flags) != nullptr,
+        "make a signed message");
+  for (X509* certificate : certificates) check(CMS_add1_cert(message.get(), certificate) == 1, "add a certificate");
+  check(CMS_final(message.get(), in.get(), nullptr, flags) == 1, "sign a message");
+  unsigned char* data = nullptr;
+  const int size = i2d_CMS_ContentInfo(message.get(), &data);
+  check(size > 0, "encode a signed message");
+  Bytes der = to_bytes(data, static_cast<std::size_t>(size));
+  OPENSSL_free(data);
+  return der;
 }
 
 Request read_request(BytesView der) {

@@ -36,6 +36,9 @@ class EstIssuer {
   /// Issues for a request whose signature holds: its subject, and its subjectAltName, keyUsage and extendedKeyUsage.
   [[nodiscard]] X509Cert issue(X509_REQ* request, CertificateFlaw flaw) const;
 
+  /// A CMS SignedData by the CA, DER, with its certificate and these.
+  [[nodiscard]] Bytes sign_message(BytesView content, const char* type, const std::vector<X509*>& certificates) const;
+
  private:
   Spec spec_;
   X509Cert certificate_;

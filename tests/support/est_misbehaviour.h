@@ -36,10 +36,14 @@ enum class BodyFlaw {
   trailing_nul,  ///< good, and a NUL octet after it, as libest has it
   one_line,      ///< good, in base64 without line ends
   pem,           ///< good, in PEM armour
+  crlf,          ///< good, in lines that end in CR LF
 };
 
 /// The forms of an HTTP answer.
 enum class HttpForm { length, chunked, http_1_0 };
+
+/// What becomes of a Full PKI Request.
+enum class CmcOutcome { issued, failed, pending };
 
 /// How a connection ends when an answer is cut.
 enum class Ending { abrupt, close_notify, stall };
@@ -58,7 +62,11 @@ struct Misbehaviour {
   std::chrono::milliseconds delay{0};    ///< before the first byte
   std::optional<std::size_t> cut_after;  ///< this many bytes of the answer, then the ending
   Ending ending = Ending::abrupt;
-  std::optional<std::string> raw;  ///< these bytes instead of an answer, then the connection is closed
+  std::string head;                   ///< more lines of the head, each with its line end
+  std::chrono::milliseconds drip{0};  ///< if not 0: a byte at a time, and this between two
+  std::string endless;                ///< after the answer: this again and again, until somebody hangs up
+  std::optional<std::string> raw;     ///< these bytes instead of an answer, then the connection is closed
+  CmcOutcome cmc = CmcOutcome::issued;
 };
 
 /// Misbehaviours by name ("wrong-key", "status-503", …), for tests that go through all of them and for the command

@@ -16,6 +16,7 @@
 #include <thread>
 
 #include "tests/support/cut_socket.h"
+#include "tests/support/est_binding.h"
 
 namespace devid::test {
 namespace {
@@ -29,6 +30,20 @@ using Certificate = Owned<X509, X509_free>;
 
 constexpr std::size_t request_limit = 1U << 20U;
 
+/// RFC 6066 8. OpenSSL takes the copy.
+int put_staple(SSL* ssl, void* response) {
+  const auto& bytes = *static_cast<const Bytes*>(response);
+  auto* copy = static_cast<unsigned char*>(OPENSSL_memdup(bytes.data(), bytes.size()));
+  SSL_set_tlsext_status_ocsp_resp(ssl, copy, static_cast<long>(bytes.size()));
+  return SSL_TLSEXT_ERR_OK;
+}
+
+void staple(SSL_CTX* context, const Bytes& response) {
+  if (response.empty()) return;
+  SSL_CTX_callback_ctrl(context, SSL_CTRL_SET_TLSEXT_STATUS_REQ_CB, reinterpret_cast<void (*)()>(&put_staple));
+  SSL_CTX_set_tlsext_status_arg(context, const_cast<Bytes*>(&response));
+}
+
 asio::ssl::context make_context(const EstServerSpec& spec) {
   SSL_CTX* context = SSL_CTX_new(TLS_server_method());
   if (context == nullptr) throw std::runtime_error("cannot make a TLS context: " + openssl_reason());
@@ -39,6 +54,7 @@ asio::ssl::context make_context(const EstServerSpec& spec) {
   SSL_CTX_set_options(context, SSL_OP_NO_TICKET);  // each handshake shows the client's certificate
   SSL_CTX_set_num_tickets(context, 0);
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+  staple(context, spec.stapled);
   if (SSL_CTX_set_min_proto_version(context, new_only ? TLS1_3_VERSION : TLS1_2_VERSION) != 1 ||
       SSL_CTX_set_max_proto_version(context, old_only ? TLS1_2_VERSION : 0) != 1 ||
       SSL_CTX_use_certificate_chain_file(context, spec.certificate.c_str()) != 1 ||
@@ -93,6 +109,7 @@ struct EstServer::State {
   bool stopping = false;
   std::map<EstOperation, std::deque<Planned>> plans;
   std::optional<std::size_t> handshake_cut;
+  std::chrono::milliseconds handshake_drip{0};
   std::size_t connections = 0;
   std::size_t handshakes = 0;
   std::vector<SeenRequest> requests;
@@ -107,6 +124,7 @@ struct EstServer::State {
   void converse(Stream& stream, std::size_t number);
   bool reply_to(Stream& stream, SeenRequest request);
   bool send(Stream& stream, const std::string& bytes, const Misbehaviour& misbehaviour);
+  bool drip(Stream& stream, const std::string& bytes, std::chrono::milliseconds interval);
   Misbehaviour next_plan(std::optional<EstOperation> operation);
   void pause(std::chrono::milliseconds time);
   void pause_until_stopped();
@@ -159,10 +177,12 @@ void EstServer::State::converse(Stream& stream, std::size_t number) {
   {
     const std::scoped_lock lock(mutex);
     stream.next_layer().cut_after(handshake_cut);
+    stream.next_layer().drip(handshake_drip);
   }
   static_cast<void>(stream.handshake(Stream::server, error));
   if (error) return;
   stream.next_layer().cut_after(std::nullopt);
+  stream.next_layer().drip(std::chrono::milliseconds(0));
   {
     const std::scoped_lock lock(mutex);
     ++handshakes;
@@ -186,7 +206,9 @@ bool EstServer::State::reply_to(Stream& stream, SeenRequest request) {
   if (certificate) request.client = subject_text(certificate.get());
 
   const Misbehaviour plan = next_plan(service.operation_of(request.target));
-  const TlsPeer peer{.certificate = certificate.get(), .chain = SSL_get_peer_cert_chain(stream.native_handle())};
+  const TlsPeer peer{.certificate = certificate.get(),
+                     .chain = SSL_get_peer_cert_chain(stream.native_handle()),
+                     .bindings = bindings_of(stream.native_handle())};
   const Reply reply = service.answer(request, peer, plan);
   request.status = reply.status;
   if (spec.on_request) spec.on_request(request);
@@ -201,8 +223,10 @@ bool EstServer::State::reply_to(Stream& stream, SeenRequest request) {
 /// Returns whether the connection goes on.
 bool EstServer::State::send(Stream& stream, const std::string& bytes, const Misbehaviour& misbehaviour) {
   ErrorCode error;
+  if (misbehaviour.drip.count() > 0) return drip(stream, bytes, misbehaviour.drip);
   const std::size_t size = std::min(bytes.size(), misbehaviour.cut_after.value_or(bytes.size()));
   asio::write(stream, asio::buffer(bytes.data(), size), error);
+  while (!error && !misbehaviour.endless.empty()) asio::write(stream, asio::buffer(misbehaviour.endless), error);
   if (error) return false;
   const bool cut = size < bytes.size();
   if (cut && misbehaviour.ending == Ending::stall) pause_until_stopped();
@@ -211,6 +235,16 @@ bool EstServer::State::send(Stream& stream, const std::string& bytes, const Misb
     return false;
   }
   return !cut && !misbehaviour.raw && misbehaviour.form != HttpForm::http_1_0;
+}
+
+bool EstServer::State::drip(Stream& stream, const std::string& bytes, std::chrono::milliseconds interval) {
+  ErrorCode error;
+  for (const char& byte : bytes) {
+    asio::write(stream, asio::buffer(&byte, 1), error);
+    if (error) return false;
+    pause(interval);
+  }
+  return true;
 }
 
 Misbehaviour EstServer::State::next_plan(std::optional<EstOperation> operation) {
@@ -262,10 +296,16 @@ void EstServer::cut_handshakes(std::size_t after_bytes) {
   state_->handshake_cut = after_bytes;
 }
 
+void EstServer::drip_handshakes(std::chrono::milliseconds interval) {
+  const std::scoped_lock lock(state_->mutex);
+  state_->handshake_drip = interval;
+}
+
 void EstServer::behave() {
   const std::scoped_lock lock(state_->mutex);
   state_->plans.clear();
   state_->handshake_cut.reset();
+  state_->handshake_drip = {};
 }
 
 std::size_t EstServer::connections() const {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -32,6 +33,8 @@ class EstServer {
   void misbehave(EstOperation operation, Misbehaviour misbehaviour, unsigned times = always);
   /// Sends this many bytes of every TLS handshake, and cuts the connection.
   void cut_handshakes(std::size_t after_bytes);
+  /// Sends every TLS handshake a byte at a time, and this between two.
+  void drip_handshakes(std::chrono::milliseconds interval);
   /// From now on as it should.
   void behave();
 

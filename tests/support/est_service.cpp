@@ -6,14 +6,18 @@
 #include <array>
 #include <stdexcept>
 
+#include "tests/support/est_cmc.h"
+
 namespace devid::test {
 namespace {
 
-constexpr std::array<std::pair<EstOperation, std::string_view>, 4> operations = {{
+constexpr std::array<std::pair<EstOperation, std::string_view>, 6> operations = {{
     {EstOperation::cacerts, "cacerts"},
     {EstOperation::csrattrs, "csrattrs"},
     {EstOperation::simpleenroll, "simpleenroll"},
     {EstOperation::simplereenroll, "simplereenroll"},
+    {EstOperation::serverkeygen, "serverkeygen"},
+    {EstOperation::fullcmc, "fullcmc"},
 }};
 
 Reply refuse(unsigned status, std::string text) {
@@ -31,11 +35,11 @@ bool is_wrapped(std::string_view body) {
 }
 
 /// Why one of the known servers would refuse the form of a request, or nothing.
-std::optional<Reply> form_error(const SeenRequest& request) {
+std::optional<Reply> form_error(const SeenRequest& request, const std::string& type = "application/pkcs10") {
   if (request.header("transfer-encoding") || !request.header("content-length"))
     return refuse(411, "a Content-Length is wanted");
   if (request.header("expect")) return refuse(417, "no expectations, please");
-  if (request.header("content-type") != "application/pkcs10") return refuse(415, "application/pkcs10 is wanted");
+  if (request.header("content-type") != type) return refuse(415, type + " is wanted");
   if (request.header("content-transfer-encoding") != "base64") return refuse(415, "base64 is wanted");
   if (!is_wrapped(request.body)) return refuse(400, "the base64 is not wrapped");
   return std::nullopt;
@@ -62,7 +66,10 @@ std::optional<std::string> SeenRequest::header(std::string_view name) const {
 EstService::EstService(const EstServerSpec& spec)
     : label_(spec.label),
       csr_attributes_(spec.csr_attributes),
+      keygen_recipients_(spec.keygen_recipients),
       client_auth_(spec.client_auth),
+      login_(spec.login),
+      demand_binding_(spec.demand_binding),
       issuer_(spec.issuer),
       manufacturer_(load_certificates(spec.manufacturer_ca)),
       manufacturer_store_(store_of(manufacturer_)) {
@@ -116,26 +123,80 @@ bool EstService::chains_to(X509_STORE* store, const TlsPeer& peer) {
 
 bool EstService::may(EstOperation operation, const TlsPeer& peer) const {
   if (chains_to(operator_store_.get(), peer)) return true;
-  return operation == EstOperation::simpleenroll && chains_to(manufacturer_store_.get(), peer);
+  return operation != EstOperation::simplereenroll && chains_to(manufacturer_store_.get(), peer);
+}
+
+std::optional<Reply> EstService::refuse_client(EstOperation operation, const SeenRequest& request,
+                                               const TlsPeer& peer) const {
+  if (login_) {
+    const auto challenge = challenge_for(*login_, {.method = request.method,
+                                                   .target = request.target,
+                                                   .authorization = request.header("authorization").value_or("")});
+    if (!challenge) return std::nullopt;
+    auto reply = refuse(401, "a user and a password are wanted");
+    reply.challenge = *challenge;
+    return reply;
+  }
+  if (peer.certificate == nullptr) return refuse(401, "a client certificate is wanted");
+  if (!may(operation, peer)) return refuse(403, "this certificate may not do that");
+  return std::nullopt;
 }
 
 Reply EstService::enroll(EstOperation operation, const SeenRequest& request, const TlsPeer& peer,
                          CertificateFlaw flaw) {
   if (request.method != "POST") return refuse(405, "POST, please");
-  if (peer.certificate == nullptr) return refuse(401, "a client certificate is wanted");
-  if (!may(operation, peer)) return refuse(403, "this certificate may not do that");
+  if (auto error = refuse_client(operation, request, peer)) return *error;
   if (auto error = form_error(request)) return *error;
   const Request csr = read_request(from_base64(request.body));
   if (!csr) return refuse(400, "this is no certification request, or its signature is wrong");
-  if (operation == EstOperation::simplereenroll && !same_names(csr.get(), peer.certificate))
+  if (demand_binding_ && !is_bound(csr.get(), peer.bindings))
+    return refuse(401, "the proof of possession does not fit the TLS connection");
+  if (operation == EstOperation::simplereenroll && peer.certificate != nullptr &&
+      !same_names(csr.get(), peer.certificate))
     return refuse(400, "subject and alternative names must be those of the client certificate");
   const X509Cert certificate = issuer_.issue(csr.get(), flaw);
-  const std::scoped_lock lock(mutex_);
-  issued_.push_back(pem_text(certificate.get()));
+  remember(certificate.get());
   return {.status = 200,
           .media_type = "application/pkcs7-mime; smime-type=certs-only",
           .content = certs_only({certificate.get()}),
           .text = {}};
+}
+
+Reply EstService::make_key(const SeenRequest& request, const TlsPeer& peer, CertificateFlaw flaw) {
+  if (request.method != "POST") return refuse(405, "POST, please");
+  if (peer.certificate == nullptr) return refuse(401, "a client certificate is wanted");
+  if (!may(EstOperation::serverkeygen, peer)) return refuse(403, "this certificate may not do that");
+  if (auto error = form_error(request)) return *error;
+  const Request csr = read_request(from_base64(request.body));
+  if (!csr) return refuse(400, "this is no certification request, or its signature is wrong");
+  const Pkey key = key_like(csr.get());
+  const X509Cert certificate = issuer_.issue(with_key(csr.get(), key.get()).get(), flaw);
+  auto body = keygen_body(csr.get(), key.get(), certificate.get(), issuer_, keygen_recipients_);
+  if (!body) return refuse(400, "the decryption key is not known here");
+  remember(certificate.get());
+  return {.status = 200, .media_type = keygen_media_type, .content = {}, .text = std::move(*body)};
+}
+
+Reply EstService::full_cmc(const SeenRequest& request, const TlsPeer& peer, const Misbehaviour& misbehaviour) {
+  if (request.method != "POST") return refuse(405, "POST, please");
+  if (peer.certificate == nullptr) return refuse(401, "a client certificate is wanted");
+  if (auto error = form_error(request, "application/pkcs7-mime; smime-type=CMC-request")) return *error;
+  const auto message = read_cmc_message(from_base64(request.body));
+  if (!message) return refuse(400, "this is no Full PKI Request, or a signature is wrong");
+  if (!may(EstOperation::fullcmc, {.certificate = message->signer.get(), .chain = message->certificates.get()}))
+    return refuse(403, "the signer may not do that");
+  const bool issued = misbehaviour.cmc == CmcOutcome::issued;
+  const X509Cert certificate(issued ? issuer_.issue(message->request.get(), misbehaviour.certificate) : nullptr);
+  if (issued) remember(certificate.get());
+  return {.status = misbehaviour.cmc == CmcOutcome::failed ? 400U : 200U,
+          .media_type = "application/pkcs7-mime; smime-type=CMC-response",
+          .content = cmc_response(*message, misbehaviour.cmc, issuer_, certificate.get()),
+          .text = {}};
+}
+
+void EstService::remember(X509* certificate) {
+  const std::scoped_lock lock(mutex_);
+  issued_.push_back(pem_text(certificate));
 }
 
 Reply EstService::answer(const SeenRequest& request, const TlsPeer& peer, const Misbehaviour& misbehaviour) {
@@ -148,6 +209,8 @@ Reply EstService::answer(const SeenRequest& request, const TlsPeer& peer, const 
   }
   if (*operation == EstOperation::simpleenroll || *operation == EstOperation::simplereenroll)
     return enroll(*operation, request, peer, misbehaviour.certificate);
+  if (*operation == EstOperation::serverkeygen) return make_key(request, peer, misbehaviour.certificate);
+  if (*operation == EstOperation::fullcmc) return full_cmc(request, peer, misbehaviour);
   if (request.method != "GET") return refuse(405, "GET, please");
   if (*operation == EstOperation::csrattrs) {
     if (csr_attributes_.empty()) return {.status = 204, .media_type = {}, .content = {}, .text = {}};

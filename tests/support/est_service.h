@@ -13,12 +13,15 @@
 
 #include "base/bytes.h"
 #include "tests/support/est_answer.h"
+#include "tests/support/est_binding.h"
 #include "tests/support/est_issuer.h"
+#include "tests/support/est_keygen.h"
+#include "tests/support/est_login.h"
 #include "tests/support/est_misbehaviour.h"
 
 namespace devid::test {
 
-enum class EstOperation { cacerts, csrattrs, simpleenroll, simplereenroll };
+enum class EstOperation { cacerts, csrattrs, simpleenroll, simplereenroll, serverkeygen, fullcmc };
 /// "cacerts" …
 std::string operation_name(EstOperation operation);
 std::optional<EstOperation> operation_from_name(std::string_view name);
@@ -55,13 +58,18 @@ struct EstServerSpec {
   TlsVersion tls = TlsVersion::any;
   ClientAuth client_auth = ClientAuth::ask;
   Bytes csr_attributes;                                ///< DER; empty: 204
+  Bytes stapled = {};                                  ///< an OCSP response, DER, or whatever else
+  std::optional<EstLogin> login = {};                  ///< a client that knows it needs no certificate to enroll
+  bool demand_binding = false;                         ///< requests have the channel binding (RFC 7030 3.5)
   std::function<void(const SeenRequest&)> on_request;  ///< called on a thread of the server's
+  std::vector<KeygenRecipient> keygen_recipients;      ///< for whom /serverkeygen can encrypt
 };
 
 /// The client's end of a TLS connection.
 struct TlsPeer {
   X509* certificate = nullptr;  ///< borrowed; null without one
   STACK_OF(X509) * chain = nullptr;
+  ChannelBindings bindings = {};
 };
 
 /// What the EST server for tests does with a request, without the wire.
@@ -84,12 +92,20 @@ class EstService {
   using Store = Owned<X509_STORE, X509_STORE_free>;
   static Store store_of(const std::vector<X509Cert>& anchors);
   static bool chains_to(X509_STORE* store, const TlsPeer& peer);
+  [[nodiscard]] std::optional<Reply> refuse_client(EstOperation operation, const SeenRequest& request,
+                                                   const TlsPeer& peer) const;
   [[nodiscard]] bool may(EstOperation operation, const TlsPeer& peer) const;
   Reply enroll(EstOperation operation, const SeenRequest& request, const TlsPeer& peer, CertificateFlaw flaw);
+  Reply make_key(const SeenRequest& request, const TlsPeer& peer, CertificateFlaw flaw);
+  Reply full_cmc(const SeenRequest& request, const TlsPeer& peer, const Misbehaviour& misbehaviour);
+  void remember(X509* certificate);
 
   std::string label_;
   Bytes csr_attributes_;
+  std::vector<KeygenRecipient> keygen_recipients_;
   ClientAuth client_auth_;
+  std::optional<EstLogin> login_;
+  bool demand_binding_;
   EstIssuer issuer_;
   std::vector<X509Cert> manufacturer_;
   std::vector<X509Cert> issuer_chain_;

@@ -10,6 +10,7 @@
 #include <span>
 #include <utility>
 
+#include "tokens/outside_key.h"
 #include "tokens/public_key.h"
 
 namespace devid::test {
@@ -214,16 +215,38 @@ TokenDescription FakeToken::description() const { return {.name = name_, .kind =
 
 Result<std::unique_ptr<PrivateKey>> FakeToken::create_key(const KeySpec& spec) {
   if (auto begun = hardware_.begin(Operation::create_key); !begun) return fail(std::move(begun.error()));
-  hardware_.last_spec_ = spec;
-  if (!std::holds_alternative<NoAuthorization>(spec.authorization) && !hardware_.knows_authorizations_)
-    return fail(token_error(Errc::token_unsupported, "a fake token knows no authorizations"));
+  if (auto accepted = accept(spec); !accepted) return fail(std::move(accepted.error()));
   Pkey key = generate(spec.algorithm);
   auto known = public_key_of(key.get());
   if (!known) return fail(std::move(known.error()));
+  return keep(std::move(key), std::move(*known));
+}
+
+Result<std::unique_ptr<PrivateKey>> FakeToken::import_key(const KeySpec& spec, const Secret& pkcs8) {
+  if (auto begun = hardware_.begin(Operation::import_key); !begun) return fail(std::move(begun.error()));
+  if (auto accepted = accept(spec); !accepted) return fail(std::move(accepted.error()));
+  const auto given = read_outside_key(spec.algorithm, pkcs8);
+  if (!given) return fail(given.error());
+  const unsigned char* position = as_uchar(given->private_key_info.reveal());
+  Pkey key(d2i_AutoPrivateKey(nullptr, &position, static_cast<long>(given->private_key_info.size())));
+  auto known = public_key_of(key.get());
+  if (!known) return fail(std::move(known.error()));
+  if (*known != given->public_key) return fail(token_error(Errc::token_failed, "OpenSSL reads another key"));
+  return keep(std::move(key), std::move(*known));
+}
+
+Result<> FakeToken::accept(const KeySpec& spec) {
+  hardware_.last_spec_ = spec;
+  if (!std::holds_alternative<NoAuthorization>(spec.authorization) && !hardware_.knows_authorizations_)
+    return fail(token_error(Errc::token_unsupported, "a fake token knows no authorizations"));
+  return {};
+}
+
+std::unique_ptr<PrivateKey> FakeToken::keep(Pkey key, PublicKey public_key) {
   const std::string number = hardware_.serial_ + std::to_string(hardware_.next_number_++);
   const std::string id = number + ":" + checksum(number);
-  hardware_.made_.emplace(id, FakeHardware::StoredKey{.key = std::move(key), .public_key = *known});
-  return std::make_unique<FakeKey>(hardware_, hardware_.made_, id, to_pem(id), std::move(*known));
+  hardware_.made_.emplace(id, FakeHardware::StoredKey{.key = std::move(key), .public_key = public_key});
+  return std::make_unique<FakeKey>(hardware_, hardware_.made_, id, to_pem(id), std::move(public_key));
 }
 
 Result<std::unique_ptr<PrivateKey>> FakeToken::open_key(std::string_view pem) {

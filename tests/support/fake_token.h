@@ -18,6 +18,7 @@ namespace devid::test {
 
 enum class Operation {
   create_key,
+  import_key,
   open_key,
   open_key_at,
   read_certificate,
@@ -52,9 +53,9 @@ class FakeHardware {
   /// What store_certificate() wrote for a key, by its PEM; empty if nothing.
   [[nodiscard]] Bytes stored_certificate(std::string_view pem) const;
 
-  /// From now on create_key() takes any authorization, and does nothing about it.
+  /// From now on create_key() and import_key() take any authorization, and do nothing about it.
   void know_authorizations() { knows_authorizations_ = true; }
-  /// What create_key() was asked for last.
+  /// What create_key() or import_key() was asked for last.
   [[nodiscard]] const KeySpec& last_spec() const { return last_spec_; }
 
   /// From now on every operation fails and changes nothing.
@@ -69,7 +70,7 @@ class FakeHardware {
   /// How many operations were asked for, failed ones among them.
   [[nodiscard]] unsigned count(Operation operation) const;
   [[nodiscard]] unsigned operations() const;
-  /// How many keys are there that create_key made: shows what was left behind.
+  /// How many keys are there that create_key or import_key made: shows what was left behind.
   [[nodiscard]] std::size_t made_keys() const { return made_.size(); }
   [[nodiscard]] std::size_t factory_keys() const { return factory_.size(); }
 
@@ -90,7 +91,7 @@ class FakeHardware {
   Keys made_;     ///< by what the PEM holds
   Keys factory_;  ///< by location
   std::map<std::string, Bytes, std::less<>> certificates_;
-  std::array<unsigned, 10> counts_{};
+  std::array<unsigned, 11> counts_{};
   std::set<std::string, std::less<>> derivable_;                   ///< locations
   std::map<std::string, Bytes, std::less<>> stored_certificates_;  ///< by what the PEM holds
   std::map<std::string, Error, std::less<>> unusable_;             ///< by location
@@ -109,6 +110,7 @@ class FakeToken final : public Token {
 
   [[nodiscard]] TokenDescription description() const override;
   Result<std::unique_ptr<PrivateKey>> create_key(const KeySpec& spec) override;
+  Result<std::unique_ptr<PrivateKey>> import_key(const KeySpec& spec, const Secret& pkcs8) override;
   Result<std::unique_ptr<PrivateKey>> open_key(std::string_view pem) override;
   Result<std::unique_ptr<PrivateKey>> open_key_at(std::string_view location) override;
   Result<Bytes> read_certificate(std::string_view location) override;
@@ -120,6 +122,9 @@ class FakeToken final : public Token {
   Result<TokenReport> inspect() override;
 
  private:
+  Result<> accept(const KeySpec& spec);
+  std::unique_ptr<PrivateKey> keep(Pkey key, PublicKey public_key);
+
   FakeHardware& hardware_;
   std::string name_;
   std::string kind_;

@@ -1,14 +1,13 @@
 #include "tests/support/own_mounts.h"
 
-#include <fmt/format.h>
 #include <sched.h>
 #include <sys/mount.h>
-#include <unistd.h>
 
 #include <cerrno>
-#include <fstream>
 #include <string>
 #include <system_error>
+
+#include "tests/support/own_namespace.h"
 
 namespace devid::test {
 namespace {
@@ -17,21 +16,10 @@ namespace {
   throw std::system_error(errno, std::generic_category(), "cannot " + doing);
 }
 
-void write_to(const char* file, const std::string& text) {
-  if (!(std::ofstream(file) << text << std::flush)) give_up(std::string("write ") + file);
-}
-
 }  // namespace
 
 void leave_the_mounts_of_others() {
-  const uid_t user = ::geteuid();
-  const gid_t group = ::getegid();
-  if (::unshare(user == 0 ? CLONE_NEWNS : CLONE_NEWNS | CLONE_NEWUSER) != 0) give_up("have mounts of one's own");
-  if (user != 0) {
-    write_to("/proc/self/setgroups", "deny");
-    write_to("/proc/self/uid_map", fmt::format("0 {} 1", user));
-    write_to("/proc/self/gid_map", fmt::format("0 {} 1", group));
-  }
+  enter_own_namespaces(CLONE_NEWNS);
   if (::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) give_up("make the mounts private");
 }
 

@@ -83,7 +83,7 @@ inline constexpr std::array<std::string_view, 68> pkcs11_functions{"C_Initialize
 enum class ModuleMisbehaviour : std::uint32_t {
   crash_in_initialize = 1U << 0U,
   hang_in_initialize = 1U << 1U,
-  extractable_keys = 1U << 2U,        ///< C_GenerateKeyPair makes keys that can be read
+  extractable_keys = 1U << 2U,        ///< the token makes and takes keys that can be read
   short_signatures = 1U << 3U,        ///< C_Sign says one octet less than there are
   long_signatures = 1U << 4U,         ///< C_Sign says more octets than the buffer has
   long_attributes = 1U << 5U,         ///< C_GetAttributeValue says 1 GiB, with CKR_OK, whatever the buffer has

@@ -251,18 +251,37 @@ CK_RV forward(Is<&Functions::C_Sign> /*function*/, CK_SESSION_HANDLE session, CK
   return rv;
 }
 
+/// The template of a private key, as the token that is to misbehave takes it.
+std::vector<CK_ATTRIBUTE> disobeyed(CK_ATTRIBUTE* attributes, CK_ULONG count) {
+  static CK_BBOOL yes = CK_TRUE;
+  std::vector<CK_ATTRIBUTE> changed(attributes, attributes + count);
+  if (does(ModuleMisbehaviour::extractable_keys) &&
+      std::erase_if(changed, [](const CK_ATTRIBUTE& it) { return it.type == CKA_EXTRACTABLE; }) > 0)
+    changed.push_back({.type = CKA_EXTRACTABLE, .pValue = &yes, .ulValueLen = sizeof(yes)});
+  return changed;
+}
+
 CK_RV forward(Is<&Functions::C_GenerateKeyPair> /*function*/, CK_SESSION_HANDLE session, CK_MECHANISM* mechanism,
               CK_ATTRIBUTE* public_template, CK_ULONG public_count, CK_ATTRIBUTE* private_template,
               CK_ULONG private_count, CK_OBJECT_HANDLE* public_key, CK_OBJECT_HANDLE* private_key) {
   if (is_hidden(mechanism->mechanism)) return CKR_MECHANISM_INVALID;
-  CK_BBOOL yes = CK_TRUE;
-  std::vector<CK_ATTRIBUTE> attributes(private_template, private_template + private_count);
-  if (does(ModuleMisbehaviour::extractable_keys)) {
-    std::erase_if(attributes, [](const CK_ATTRIBUTE& it) { return it.type == CKA_EXTRACTABLE; });
-    attributes.push_back({.type = CKA_EXTRACTABLE, .pValue = &yes, .ulValueLen = sizeof(yes)});
-  }
+  auto attributes = disobeyed(private_template, private_count);
   return tap().real->C_GenerateKeyPair(session, mechanism, public_template, public_count, attributes.data(),
                                        attributes.size(), public_key, private_key);
+}
+
+CK_RV forward(Is<&Functions::C_CreateObject> /*function*/, CK_SESSION_HANDLE session, CK_ATTRIBUTE* form,
+              CK_ULONG count, CK_OBJECT_HANDLE* object) {
+  auto attributes = disobeyed(form, count);
+  return tap().real->C_CreateObject(session, attributes.data(), attributes.size(), object);
+}
+
+CK_RV forward(Is<&Functions::C_UnwrapKey> /*function*/, CK_SESSION_HANDLE session, CK_MECHANISM* mechanism,
+              CK_OBJECT_HANDLE key, CK_BYTE* wrapped, CK_ULONG size, CK_ATTRIBUTE* form, CK_ULONG count,
+              CK_OBJECT_HANDLE* object) {
+  if (is_hidden(mechanism->mechanism)) return CKR_MECHANISM_INVALID;
+  auto attributes = disobeyed(form, count);
+  return tap().real->C_UnwrapKey(session, mechanism, key, wrapped, size, attributes.data(), attributes.size(), object);
 }
 
 /// Follows whichever control file the environment names now: one process may run several tests.

@@ -104,6 +104,7 @@ std::string command_name(TpmCommand command) {
     case TpmCommand::create_primary: return "CreatePrimary";
     case TpmCommand::nv_read: return "NV_Read";
     case TpmCommand::create: return "Create";
+    case TpmCommand::import_key: return "Import";
     case TpmCommand::load: return "Load";
     case TpmCommand::sign: return "Sign";
     case TpmCommand::flush_context: return "FlushContext";
@@ -308,6 +309,7 @@ TpmTap::Decision TpmTap::arrived(const Frame& frame) {
 void TpmTap::answered(const Frame& command, const Frame& response) {
   const TpmCommand code{code_of(command)};
   const std::scoped_lock lock(mutex_);
+  seen_.answers.push_back(response);
   if (code_of(response) == retry_code) ++seen_.retried;
   if (code_of(response) != 0) return;
   if (makes_transient(code)) transient_.insert(number_at(response, header_size));

@@ -24,6 +24,7 @@ enum class TpmCommand : std::uint32_t {
   create_primary = 0x131,
   nv_read = 0x14e,
   create = 0x153,
+  import_key = 0x156,
   load = 0x157,
   sign = 0x15d,
   flush_context = 0x165,
@@ -58,11 +59,12 @@ class TpmTap {
 
   /// What passed since the last reset().
   struct Seen {
-    std::vector<TpmCommand> commands;               ///< in order, refused and cut ones included
-    std::vector<std::vector<std::uint8_t>> frames;  ///< the same commands, as they crossed the bus
-    std::size_t retried = 0;                        ///< of these, how many the TPM answered with TPM_RC_RETRY (0x922)
-    std::size_t most_transient = 0;                 ///< transient objects in the TPM at any time
-    std::size_t most_before_create_or_load = 0;     ///< … when a Create, Load or CreateLoaded arrived
+    std::vector<TpmCommand> commands;                ///< in order, refused and cut ones included
+    std::vector<std::vector<std::uint8_t>> frames;   ///< the same commands, as they crossed the bus
+    std::vector<std::vector<std::uint8_t>> answers;  ///< those of the TPM
+    std::size_t retried = 0;                         ///< of these, how many the TPM answered with TPM_RC_RETRY (0x922)
+    std::size_t most_transient = 0;                  ///< transient objects in the TPM at any time
+    std::size_t most_before_create_or_load = 0;      ///< … when a Create, Load or CreateLoaded arrived
     [[nodiscard]] std::size_t count(TpmCommand command) const;
     /// "11 commands: ReadPublic, Create, …"
     [[nodiscard]] std::string summary() const;

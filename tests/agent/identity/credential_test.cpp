@@ -5,7 +5,6 @@
 
 #include <fstream>
 
-#include "agent/identity/anchors.h"
 #include "agent/identity/idevid.h"
 #include "tests/support/fake_token.h"
 #include "tests/support/temporary_directory.h"
@@ -136,33 +135,6 @@ TEST_F(TheProofOfPossession, FailsForAKeyThatIsGone) {
   const auto certificate = pki::read_certificates(as_bytes(certificate_pem_));
   EXPECT_FALSE(prove_possession(token_, pem, certificate->front()));
   EXPECT_FALSE(prove_possession(token_, "garbage", certificate->front()));
-}
-
-TEST(TrustAnchors, AreReadFromPem) {
-  test::TestPki pki;
-  const auto first = pki.make_ca("first");
-  const auto second = pki.make_ca("second");
-  const auto file = pki.directory() / "anchors.pem";
-  std::ofstream(file) << "# comment\n" << first.certificate_pem << second.certificate_pem;
-  const auto anchors = read_anchors(file);
-  ASSERT_TRUE(anchors) << anchors.error().sentence();
-  EXPECT_EQ(anchors->size(), 2U);
-}
-
-TEST(TrustAnchors, ThatAreNoneAreTheOperatorsToPutRight) {
-  const test::TemporaryDirectory directory;
-  const auto file = directory.path() / "anchors.pem";
-  EXPECT_EQ(read_anchors(file).error().code, Errc::config_missing);
-  EXPECT_EQ(read_anchors(directory.path()).error().code, Errc::config_missing);
-  for (const std::string text : {"", "garbage", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"}) {
-    std::ofstream(file) << text;
-    const auto anchors = read_anchors(file);
-    ASSERT_FALSE(anchors);
-    EXPECT_EQ(anchors.error().code, Errc::config_invalid);
-    EXPECT_EQ(anchors.error().retry, Retry::after_operator);
-    EXPECT_THAT(anchors.error().sentence(), HasSubstr(file.string()));
-    EXPECT_THAT(anchors.error().hint, HasSubstr("PEM"));
-  }
 }
 
 }  // namespace

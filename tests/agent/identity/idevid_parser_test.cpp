@@ -64,7 +64,7 @@ TEST(TheKeyOfAProfile, MayWantAnAuthorization) {
   const auto authorization = [](const std::string& text) {
     const auto file = parse("", "[key]\n" + text);
     EXPECT_TRUE(file.profile) << file.profile.error().sentence();
-    return file.profile ? file.profile->authorization : KeyAuthorization();
+    return file.profile ? file.profile->key.authorization : KeyAuthorization();
   };
   EXPECT_EQ(authorization(""), KeyAuthorization(NoAuthorization()));
   EXPECT_EQ(authorization("authorization = \"none\"\n"), KeyAuthorization(NoAuthorization()));

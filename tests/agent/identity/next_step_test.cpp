@@ -45,9 +45,16 @@ void PrintTo(const Row& row, std::ostream* out) { *out << row.name; }
 
 class AnIdentity : public testing::TestWithParam<Row> {};
 
+/// One that does not look at its CA between renewals.
+Profile without_looks() {
+  Profile profile;
+  profile.server.cacerts_interval = days(36500);
+  return profile;
+}
+
 TEST_P(AnIdentity, TakesThisStepAndSaysWhy) {
   const Row& row = GetParam();
-  const Profile profile;
+  const Profile profile = without_looks();
   EXPECT_EQ(next_step(row.situation, profile, row.now), row.step);
   const Assessment assessment = assess(row.situation, profile, row.now);
   EXPECT_EQ(state_name(assessment.state), state_name(row.state));
@@ -263,16 +270,18 @@ TEST(TheRenewalTime, FitsACertificateThatNeverExpires) {
 
 TEST(ACertificateThatIsIssuedPastItsRenewalTime, IsRenewedAfterHalfOfWhatIsLeft) {
   const Record issued_late{.last_success = january + days(80)};
-  EXPECT_EQ(next_step(situation(ninety_days, issued_late), {}, january + days(81)), Step(Wait{january + days(85)}));
-  EXPECT_EQ(next_step(situation(ninety_days, issued_late), {}, january + days(85)), Step(Renew{}));
+  EXPECT_EQ(next_step(situation(ninety_days, issued_late), without_looks(), january + days(81)),
+            Step(Wait{january + days(85)}));
+  EXPECT_EQ(next_step(situation(ninety_days, issued_late), without_looks(), january + days(85)), Step(Renew{}));
 }
 
 TEST(AStepForward, IsTakenBeforeItIsDue) {
-  EXPECT_EQ(step_forward(situation(ninety_days), noon), Step(Renew{}));
-  EXPECT_EQ(kind_of(step_forward(situation(ninety_days), noon)), JobKind::renew);
-  EXPECT_EQ(kind_of(step_forward(situation(ninety_days), january + days(91))), JobKind::enroll);
+  EXPECT_EQ(step_forward(situation(ninety_days), without_looks(), noon), Step(Renew{}));
+  EXPECT_EQ(kind_of(step_forward(situation(ninety_days), without_looks(), noon)), JobKind::renew);
+  EXPECT_EQ(kind_of(step_forward(situation(ninety_days), without_looks(), january + days(91))), JobKind::enroll);
   EXPECT_EQ(kind_of(Poll{JobKind::renew}), JobKind::renew);
-  EXPECT_EQ(step_forward(situation(ninety_days, {}, JobKind::enroll), noon), Step(Poll{JobKind::enroll}));
+  EXPECT_EQ(step_forward(situation(ninety_days, {}, JobKind::enroll), without_looks(), noon),
+            Step(Poll{JobKind::enroll}));
 }
 
 struct Turn {
@@ -304,10 +313,11 @@ TEST(ACredentialThatIsOfNoUse, GivesWayToTheIdevid) {
     record.method = JobKind::renew;
     record.last_error->code = turn.code;
     const Situation tried = situation(ninety_days, record, turn.request);
-    EXPECT_EQ(step_forward(tried, renewal), turn.next);
+    EXPECT_EQ(step_forward(tried, without_looks(), renewal), turn.next);
     const bool enrolls = kind_of(turn.next) == JobKind::enroll;
-    EXPECT_EQ(check_allowed("gateway", tried, JobKind::enroll, {}, renewal).has_value(), enrolls);
-    EXPECT_TRUE(check_allowed("gateway", tried, JobKind::renew, {}, renewal)) << "somebody may know better";
+    EXPECT_EQ(check_allowed("gateway", tried, without_looks(), JobKind::enroll, {}, renewal).has_value(), enrolls);
+    EXPECT_TRUE(check_allowed("gateway", tried, without_looks(), JobKind::renew, {}, renewal))
+        << "somebody may know better";
   }
 }
 
@@ -315,7 +325,38 @@ TEST(ACredentialThatIsOfNoUse, HasItsTurnAgainAfterTheIdevid) {
   Record record = failed(renewal, renewal + hours(1));
   record.method = JobKind::enroll;
   record.last_error->code = Errc::server_unauthorized;
-  EXPECT_EQ(step_forward(situation(ninety_days, record), renewal), Step(Renew{}));
+  EXPECT_EQ(step_forward(situation(ninety_days, record), without_looks(), renewal), Step(Renew{}));
+}
+
+TEST(ACredentialThatIsValid, IsLookedAfterAtTheIntervalOfTheProfile) {
+  const Profile profile;  // a day
+  Record record{.last_success = january};
+  EXPECT_EQ(next_step(situation(ninety_days, record), profile, noon), Step(Wait{january + days(1)}));
+  EXPECT_EQ(next_step(situation(ninety_days, record), profile, january + days(1)), Step(Refresh{}));
+  EXPECT_EQ(kind_of(Refresh{}), JobKind::refresh);
+  record.next_refresh = january + days(2);
+  EXPECT_EQ(next_step(situation(ninety_days, record), profile, january + days(1)), Step(Wait{january + days(2)}));
+  record.next_refresh = january + days(2000);
+  EXPECT_EQ(next_step(situation(ninety_days, record), profile, noon), Step(Refresh{})) << "the clock was turned back";
+  EXPECT_EQ(next_step(situation(ninety_days, record), profile, renewal), Step(Renew{})) << "which looks by itself";
+  EXPECT_EQ(next_step(situation({}, record), profile, noon), Step(Enroll{}));
+}
+
+TEST(ACredentialThatItsCaHasRevoked, IsReplacedAtOnceByTheIdevid) {
+  const Record revoked{.last_success = january, .revoked = true};
+  EXPECT_EQ(next_step(situation(ninety_days, revoked), {}, noon), Step(Enroll{}));
+  EXPECT_EQ(assess(situation(ninety_days, revoked), {}, noon).state, State::degraded);
+  EXPECT_TRUE(check_allowed("gateway", situation(ninety_days, revoked), {}, JobKind::enroll, {}, noon));
+}
+
+TEST(AProfileThatForbidsTheIdevidASecondTime, RenewsWhateverHappens) {
+  Profile profile;
+  profile.enroll_again = false;
+  EXPECT_EQ(step_forward(situation(ninety_days), profile, january + days(91)), Step(Renew{}));
+  EXPECT_EQ(step_forward(situation(ninety_days, {.revoked = true}), profile, noon), Step(Renew{}));
+  EXPECT_EQ(step_forward(situation({}), profile, noon), Step(Enroll{}));
+  EXPECT_TRUE(check_allowed("gateway", situation(ninety_days), profile, JobKind::renew, {}, january + days(91)));
+  EXPECT_FALSE(check_allowed("gateway", situation(ninety_days), profile, JobKind::enroll, {}, january + days(91)));
 }
 
 }  // namespace

@@ -110,7 +110,8 @@ identity::Status Site::status(const std::string& name) const {
 }
 
 JobKind Site::kind_that_helps() const {
-  return identity::kind_of(identity::step_forward(status().outlook.value().situation, clock_.now()));
+  const auto outlook = status().outlook.value();
+  return identity::kind_of(identity::step_forward(outlook.situation, outlook.profile, clock_.now()));
 }
 
 std::map<std::string, std::string> Site::current_files() const {
