@@ -27,7 +27,7 @@ long scheme_of(PasswordLogin::Scheme scheme) {
 CurlOptions& CurlOptions::set_secret(CURLoption option, const Secret& value) {
   Bytes text = to_bytes(value.reveal());
   text.push_back(std::byte{0});
-  set(option, static_cast<const char*>(static_cast<const void*>(text.data())));
+  set(option, as_text(text).data());
   wipe(text);
   return *this;
 }
