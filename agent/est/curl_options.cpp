@@ -2,6 +2,7 @@
 
 #include <openssl/ssl.h>
 
+#include <span>
 #include <string>
 
 #include "agent/est/curl_error.h"
@@ -25,10 +26,9 @@ long scheme_of(PasswordLogin::Scheme scheme) {
 }  // namespace
 
 CurlOptions& CurlOptions::set_secret(CURLoption option, const Secret& value) {
-  Bytes text = to_bytes(value.reveal());
-  text.push_back(std::byte{0});
-  set(option, as_text(text).data());
-  wipe(text);
+  std::string text(as_text(value.reveal()));
+  set(option, text.c_str());
+  wipe(std::as_writable_bytes(std::span(text)));
   return *this;
 }
 
