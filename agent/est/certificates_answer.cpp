@@ -7,14 +7,14 @@
 
 namespace devid::est {
 
-Error wrong_media_type(const Answer& answer) {
+Error wrong_media_type(const Answer& answer, std::string_view hint) {
   const std::string_view type = answer.header("content-type");
   return {.code = Errc::server_protocol,
           .retry = Retry::after_operator,
           .what = type.empty() ? "the server's answer has no media type"
                                : "the server's answer is of the wrong media type: " + printable(type, 100),
           .reason = type.empty() ? "" : text_of(answer),
-          .hint = "is this the URL of an EST server?"};
+          .hint = std::string(hint)};
 }
 
 Result<std::vector<pki::Certificate>> read_certificates(const Answer& answer) {

@@ -17,6 +17,6 @@ constexpr std::string_view certs_only_type = "application/pkcs7-mime";
 Result<std::vector<pki::Certificate>> read_certificates(const Answer& answer);
 
 /// An answer whose media type is not the one that was hoped for: names what came.
-Error wrong_media_type(const Answer& answer);
+Error wrong_media_type(const Answer& answer, std::string_view hint = "is this the URL of an EST server?");
 
 }  // namespace devid::est

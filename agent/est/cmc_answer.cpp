@@ -5,6 +5,7 @@
 
 #include "agent/est/ascii.h"
 #include "agent/est/body.h"
+#include "agent/est/certificates_answer.h"
 #include "agent/est/media_type.h"
 #include "agent/est/refusal.h"
 
@@ -17,16 +18,6 @@ bool is_response(const Answer& answer) {
   if (!type || type->name != "application/pkcs7-mime") return false;
   const auto kind = type->parameters.find("smime-type");
   return kind == type->parameters.end() || ascii::lower(kind->second) == "cmc-response" || is_certs_only(*type);
-}
-
-Error wrong_media_type(const Answer& answer) {
-  const std::string_view type = answer.header("content-type");
-  return {.code = Errc::server_protocol,
-          .retry = Retry::after_operator,
-          .what = type.empty() ? "the server's answer has no media type"
-                               : "the server's answer is of the wrong media type: " + printable(type, 100),
-          .reason = type.empty() ? "" : text_of(answer),
-          .hint = "does this server take Full PKI Requests (RFC 7030 4.3)?"};
 }
 
 /// A refusal in the CA's own words where it has signed them; else what the status says.
@@ -49,7 +40,10 @@ Result<pki::CmcAnswer> read_full_cmc(const Answer& answer, const pki::CmcRequest
     if (!der) return fail(der.error());
     return pki::read_cmc_response(*der, request, anchors, now);
   };
-  if (answer.status == 200) return is_response(answer) ? read() : fail(wrong_media_type(answer));
+  if (answer.status == 200)
+    return is_response(answer)
+               ? read()
+               : fail(wrong_media_type(answer, "does this server take Full PKI Requests (RFC 7030 4.3)?"));
   if (answer.status == 202)
     return pki::CmcAnswer(
         pki::CmcPending{.retry_after = retry_after_of(answer).value_or(Seconds(0)), .text = text_of(answer)});

@@ -7,6 +7,7 @@
 
 #include "agent/est/ascii.h"
 #include "agent/est/body.h"
+#include "agent/est/certificates_answer.h"
 #include "agent/est/multipart.h"
 #include "agent/est/refusal.h"
 #include "agent/pki/cms.h"
@@ -41,16 +42,6 @@ Error malformed(std::string reason) {
           .what = "cannot read the server's answer with the key that it made",
           .reason = std::move(reason),
           .hint = "see the EST server's log: it must send a key and a certificate (RFC 7030 4.4.2)"};
-}
-
-Error wrong_media_type(const Answer& answer) {
-  const std::string_view type = answer.header("content-type");
-  return {.code = Errc::server_protocol,
-          .retry = Retry::after_operator,
-          .what = type.empty() ? "the server's answer has no media type"
-                               : "the server's answer is of the wrong media type: " + printable(type, 100),
-          .reason = type.empty() ? "" : text_of(answer),
-          .hint = "does this server make keys (RFC 7030 4.4)?"};
 }
 
 /// How the key in a part comes, if the part is one with a key.
@@ -107,7 +98,8 @@ Result<GeneratedKey> read_server_keygen(Answer&& answer) {
   const Wiper wiper(answer.body);
   if (answer.status != 200) return fail(refusal(answer));
   const auto type = MediaType::parse(answer.header("content-type"));
-  if (!type || type->name != multipart) return fail(wrong_media_type(answer));
+  if (!type || type->name != multipart)
+    return fail(wrong_media_type(answer, "does this server make keys (RFC 7030 4.4)?"));
   const auto parts = split_multipart(answer.body, *type);
   if (!parts) return fail(parts.error());
   const auto found = sort(*parts);
