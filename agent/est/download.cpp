@@ -51,8 +51,9 @@ std::optional<std::string> part(CURLU* handle, CURLUPart which) {
 std::string host_of(const std::string& url) {
   const Handle handle(curl_url());
   if (curl_url_set(handle.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK) return {};
-  std::string host = part(handle.get(), CURLUPART_HOST).value_or("");
-  return host.starts_with('[') ? host.substr(1, host.size() - 2) : host;
+  const std::optional<std::string> host = part(handle.get(), CURLUPART_HOST);
+  if (!host) return {};
+  return host->starts_with('[') ? host->substr(1, host->size() - 2) : *host;
 }
 
 /// What has come of an answer so far.
