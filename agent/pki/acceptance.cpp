@@ -1,16 +1,15 @@
 #include "agent/pki/acceptance.h"
 
 #include <openssl/err.h>
-#include <openssl/objects.h>
 #include <openssl/x509v3.h>
 
 #include <algorithm>
-#include <array>
 #include <ranges>
 #include <utility>
 
 #include "agent/pki/chain.h"
 #include "agent/pki/encoded_name.h"
+#include "agent/pki/oid.h"
 
 namespace devid::pki {
 namespace {
@@ -66,9 +65,7 @@ std::vector<std::string> attributes_of(const X509_NAME* name) {
   std::vector<std::string> attributes;
   for (int i = 0; i < X509_NAME_entry_count(name); ++i) {
     const X509_NAME_ENTRY* const entry = X509_NAME_get_entry(name, i);
-    std::array<char, 128> oid{};
-    OBJ_obj2txt(oid.data(), static_cast<int>(oid.size()), X509_NAME_ENTRY_get_object(entry), 1);
-    attributes.push_back(std::string(oid.data()) + "=" +
+    attributes.push_back(dotted(X509_NAME_ENTRY_get_object(entry)).value_or("\xff") + "=" +
                          utf8(X509_NAME_ENTRY_get_data(entry)).value_or("\xff unreadable"));
   }
   std::ranges::sort(attributes);

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <utility>
 
+#include "agent/pki/oid.h"
 #include "base/openssl.h"
 
 namespace devid::pki::cmc {
@@ -66,12 +67,6 @@ Error malformed(std::string reason) {
 
 BytesView content(const ASN1_STRING* string) {
   return std::as_bytes(std::span(ASN1_STRING_get0_data(string), static_cast<std::size_t>(ASN1_STRING_length(string))));
-}
-
-std::string dotted(const ASN1_OBJECT* object) {
-  std::array<char, 128> name{};
-  OBJ_obj2txt(name.data(), static_cast<int>(name.size()), object, 1);
-  return name.data();
 }
 
 std::optional<Status> status_of(const ASN1_INTEGER* number) {
@@ -172,7 +167,7 @@ Result<Controls> read_controls(const PkiResponse& response) {
   Controls controls;
   for (int i = 0; i < sk_TaggedAttribute_num(response.controls); ++i) {
     const TaggedAttribute* const control = sk_TaggedAttribute_value(response.controls, i);
-    const std::string type = dotted(control->type);
+    const std::string type = dotted(control->type).value_or("");
     for (int j = 0; j < sk_ASN1_TYPE_num(control->values); ++j)
       if (auto read = read_value(type, sk_ASN1_TYPE_value(control->values, j), controls); !read)
         return fail(std::move(read.error()));

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "agent/pki/certificate.h"
+#include "agent/pki/oid.h"
 
 namespace devid::pki {
 namespace {
@@ -56,14 +57,6 @@ std::string usage_text(X509* x509) {
   for (const auto& [bit, name] : usages)
     if ((X509_get_key_usage(x509) & bit) != 0) append(list, name);
   return list.empty() ? "none" : list;
-}
-
-std::string oid_name(const ASN1_OBJECT* object) {
-  const int nid = OBJ_obj2nid(object);
-  if (nid != NID_undef) return OBJ_nid2sn(nid);
-  std::array<char, 128> text{};
-  OBJ_obj2txt(text.data(), static_cast<int>(text.size()), object, 1);
-  return printable(text.data());
 }
 
 std::string extended_usage_text(const X509* x509) {

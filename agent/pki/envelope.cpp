@@ -4,12 +4,12 @@
 #include <openssl/cms.h>
 #include <openssl/err.h>
 
-#include <array>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 
+#include "agent/pki/oid.h"
 #include "agent/pki/wiped_buffer.h"
 
 namespace devid::pki {
@@ -47,11 +47,7 @@ Message parse(BytesView der) {
   return position == as_uchar(der) + der.size() ? std::move(message) : nullptr;
 }
 
-std::string name_of(const ASN1_OBJECT* object) {
-  std::array<char, 128> name{};
-  OBJ_obj2txt(name.data(), static_cast<int>(name.size()), object, 1);
-  return name.data();
-}
+std::string digits_of(const ASN1_OBJECT* type) { return dotted(type).value_or(""); }
 
 /// Reads a chain of filters to its end. OpenSSL's own CMS_decrypt() and CMS_verify() leave what they read on the stack.
 /// None if it fails or does not fit.
@@ -109,14 +105,14 @@ struct Content {
 Result<Content> decrypt(CMS_ContentInfo* message, const DecryptionKey& decryption, std::size_t room) {
   const int type = OBJ_obj2nid(CMS_get0_type(message));
   if (type != NID_pkcs7_enveloped && type != NID_id_smime_ct_authEnvelopedData)
-    return fail(malformed("it is no CMS EnvelopedData, but " + name_of(CMS_get0_type(message))));
+    return fail(malformed("it is no CMS EnvelopedData, but " + digits_of(CMS_get0_type(message))));
   if (auto unlocked = unlock(message, decryption); !unlocked) return fail(std::move(unlocked.error()));
   WipedBuffer plain(room);  // never longer than what is encrypted
   const Bio chain(CMS_dataInit(message, nullptr));
   const auto size = chain ? read_all(chain.get(), plain.memory()) : std::nullopt;
   if (!size || BIO_method_type(chain.get()) != BIO_TYPE_CIPHER || BIO_get_cipher_status(chain.get()) <= 0)
     return fail(malformed("it cannot be decrypted: " + openssl_reason()));
-  return Content{.type = name_of(CMS_get0_eContentType(message)), .octets = Secret(plain.memory().first(*size))};
+  return Content{.type = digits_of(CMS_get0_eContentType(message)), .octets = Secret(plain.memory().first(*size))};
 }
 
 /// SignedData as CMS has it where a type is named beside it: without the ContentInfo around it.
@@ -168,12 +164,12 @@ Result<Content> verified_content(CMS_ContentInfo* message, std::size_t room) {
            CMS_SignerInfo_verify_content(signer, chain.get()) == 1;
   }
   if (!good) return fail(malformed("the signature of the message in it does not hold: " + openssl_reason()));
-  return Content{.type = name_of(CMS_get0_eContentType(message)), .octets = Secret(plain.memory().first(*size))};
+  return Content{.type = digits_of(CMS_get0_eContentType(message)), .octets = Secret(plain.memory().first(*size))};
 }
 
 /// Takes the SignedData off, if there is one.
 Result<Content> unwrap_signed(Content content) {
-  const bool announced = content.type == name_of(OBJ_nid2obj(NID_pkcs7_signed));
+  const bool announced = content.type == digits_of(OBJ_nid2obj(NID_pkcs7_signed));
   const BytesView octets = content.octets.reveal();
   Message message = parse(octets);
   if (!message && announced) message = parse_bare(octets);
@@ -195,7 +191,7 @@ Result<Secret> open_envelope(BytesView der, const DecryptionKey& decryption) {
   if (!content) return fail(std::move(content.error()));
   content = unwrap_signed(std::move(*content));
   if (!content) return fail(std::move(content.error()));
-  if (content->type != key_package && content->type != name_of(OBJ_nid2obj(NID_pkcs7_data)))
+  if (content->type != key_package && content->type != digits_of(OBJ_nid2obj(NID_pkcs7_data)))
     return fail(malformed("its content is of type " + content->type));
   return std::move(content->octets);
 }

@@ -1,12 +1,9 @@
 #include "agent/pki/facts.h"
 
-#include <openssl/err.h>
-#include <openssl/objects.h>
-
 #include <array>
 #include <utility>
 
-#include "base/owned.h"
+#include "agent/pki/oid.h"
 
 namespace devid::pki {
 namespace {
@@ -22,11 +19,7 @@ constexpr std::array<std::pair<std::string_view, const char*>, 4> names{{{"macAd
 std::string fact_oid(std::string_view name) {
   for (const auto& [known, oid] : names)
     if (known == name) return oid;
-  const Owned<ASN1_OBJECT, ASN1_OBJECT_free> object(OBJ_txt2obj(std::string(name).c_str(), 0));
-  ERR_clear_error();
-  std::array<char, 128> text{};
-  const int size = object ? OBJ_obj2txt(text.data(), static_cast<int>(text.size()), object.get(), 1) : 0;
-  return size > 0 && static_cast<std::size_t>(size) < text.size() ? std::string(text.data()) : std::string();
+  return dotted(std::string(name)).value_or("");
 }
 
 }  // namespace devid::pki

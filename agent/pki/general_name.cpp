@@ -5,6 +5,7 @@
 
 #include <array>
 
+#include "agent/pki/oid.h"
 #include "base/openssl.h"
 
 namespace devid::pki {
@@ -15,12 +16,6 @@ constexpr std::size_t name_limit = 2000;  ///< bytes shown; longer ones are neve
 std::string_view octets_of(const ASN1_STRING* string) {
   const int size = ASN1_STRING_length(string);
   return as_text(std::as_bytes(std::span(ASN1_STRING_get0_data(string), static_cast<std::size_t>(size))));
-}
-
-std::string oid_text(const ASN1_OBJECT* object) {
-  std::array<char, 128> text{};
-  const int size = OBJ_obj2txt(text.data(), static_cast<int>(text.size()), object, 1);
-  return size > 0 ? printable(text.data()) : "unreadable";
 }
 
 std::string directory_name_text(const X509_NAME* name) {
@@ -58,8 +53,8 @@ std::string general_name_text(const GENERAL_NAME& name) {
     case GEN_URI: return "URI:" + printable(octets_of(name.d.uniformResourceIdentifier), name_limit);
     case GEN_EMAIL: return "email:" + printable(octets_of(name.d.rfc822Name), name_limit);
     case GEN_DIRNAME: return "dirName:" + directory_name_text(name.d.directoryName);
-    case GEN_RID: return "RID:" + oid_text(name.d.registeredID);
-    case GEN_OTHERNAME: return "otherName:" + oid_text(name.d.otherName->type_id);
+    case GEN_RID: return "RID:" + dotted(name.d.registeredID).value_or("unreadable");
+    case GEN_OTHERNAME: return "otherName:" + dotted(name.d.otherName->type_id).value_or("unreadable");
     default: return "unknown";
   }
 }

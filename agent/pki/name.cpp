@@ -11,17 +11,15 @@
 
 #include "agent/pki/certificate.h"
 #include "agent/pki/encoded_name.h"
+#include "agent/pki/oid.h"
 #include "base/openssl.h"
 
 namespace devid::pki {
 namespace {
 
-using Object = Owned<ASN1_OBJECT, ASN1_OBJECT_free>;
-
 constexpr std::size_t longest_value = 2000;  ///< bytes of any name; RFC 5280 has lower bounds for most attributes
 constexpr std::size_t longest_host = 253;    ///< RFC 1035 2.3.4
 constexpr std::size_t longest_label = 63;
-constexpr std::size_t longest_oid = 100;
 constexpr std::string_view letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 constexpr std::string_view digits = "0123456789";
 
@@ -92,11 +90,11 @@ bool is_dotted(std::string_view type) {
 }
 
 /// A known name, or an OID in digits; the OIDs of known names have their bounds too.
-Result<Object> type_of(const NameAttribute& attribute) {
+Result<Oid> type_of(const NameAttribute& attribute) {
   const auto* const known = std::ranges::find(attributes, attribute.type, [](const auto& each) { return each.first; });
   if (known == attributes.end() && !is_dotted(attribute.type))
     return fail(invalid(attribute, "no attribute has this name; others than the usual ones are written as an OID"));
-  Object object(OBJ_txt2obj(attribute.type.c_str(), 0));
+  Oid object(OBJ_txt2obj(attribute.type.c_str(), 0));
   if (!object || OBJ_length(object.get()) == 0) {
     ERR_clear_error();
     return fail(invalid(attribute, "it is no OID"));
@@ -189,9 +187,7 @@ std::string type_text(const ASN1_OBJECT* object) {
   const std::string_view name = nid == NID_undef ? "" : OBJ_nid2sn(nid);
   if (std::ranges::find(attributes, name, [](const auto& each) { return each.first; }) != attributes.end())
     return std::string(name);
-  std::array<char, longest_oid> oid{};
-  const int size = OBJ_obj2txt(oid.data(), static_cast<int>(oid.size()), object, 1);
-  return size > 0 && static_cast<std::size_t>(size) < oid.size() ? oid.data() : "";
+  return dotted(object).value_or("");
 }
 
 std::string text_of(const ASN1_STRING* string) {

@@ -9,6 +9,7 @@
 #include <array>
 
 #include "agent/pki/asn1_time.h"
+#include "agent/pki/oid.h"
 
 namespace devid::pki {
 namespace {
@@ -35,11 +36,6 @@ int digest_of(const X509_ALGOR* algorithm) {
   int digest = NID_undef;
   if (OBJ_find_sigid_algs(nid, &digest, nullptr) != 1) return NID_undef;
   return digest == NID_undef ? nid : digest;
-}
-
-std::string oid_text(const ASN1_OBJECT* object) {
-  std::array<char, 128> text{};
-  return OBJ_obj2txt(text.data(), static_cast<int>(text.size()), object, 1) > 0 ? printable(text.data()) : "unreadable";
 }
 
 }  // namespace
@@ -70,14 +66,14 @@ Result<> check_digest(const X509_ALGOR* algorithm) {
   constexpr std::array strong = {NID_sha224,   NID_sha256,   NID_sha384,   NID_sha512,   NID_sha512_224, NID_sha512_256,
                                  NID_sha3_224, NID_sha3_256, NID_sha3_384, NID_sha3_512, NID_ED25519,    NID_ED448};
   if (std::ranges::find(strong, digest_of(algorithm)) != strong.end()) return {};
-  return fail(unusable_statement("its signature algorithm is weak or not known: " + oid_text(algorithm->algorithm)));
+  return fail(unusable_statement("its signature algorithm is weak or not known: " + oid_name(algorithm->algorithm)));
 }
 
 Result<> check_critical(X509_EXTENSION* extension, std::span<const int> known) {
   if (X509_EXTENSION_get_critical(extension) == 0) return {};
   ASN1_OBJECT* const type = X509_EXTENSION_get_object(extension);
   if (std::ranges::find(known, OBJ_obj2nid(type)) != known.end()) return {};
-  return fail(unusable_statement("it has a critical extension that devid does not know: " + oid_text(type)));
+  return fail(unusable_statement("it has a critical extension that devid does not know: " + oid_name(type)));
 }
 
 Result<> check_critical(const X509_EXTENSIONS* extensions, std::span<const int> known) {
