@@ -1,22 +1,20 @@
 #include "tests/support/est_server.h"
 
-#include <sys/socket.h>
-
-#include <atomic>
+#include <algorithm>
 #include <boost/asio.hpp>
 #include <boost/asio/ssl.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
-#include <condition_variable>
 #include <deque>
-#include <list>
 #include <map>
-#include <set>
+#include <mutex>
+#include <optional>
 #include <stdexcept>
-#include <thread>
 
+#include "tests/support/connection_threads.h"
 #include "tests/support/cut_socket.h"
 #include "tests/support/est_binding.h"
+#include "tests/support/seen_headers.h"
 
 namespace devid::test {
 namespace {
@@ -44,7 +42,7 @@ void staple(SSL_CTX* context, const Bytes& response) {
   SSL_CTX_set_tlsext_status_arg(context, const_cast<Bytes*>(&response));
 }
 
-asio::ssl::context make_context(const EstServerSpec& spec) {
+asio::ssl::context make_context(const EstServerSpec& spec, const EstService& service) {
   SSL_CTX* context = SSL_CTX_new(TLS_server_method());
   if (context == nullptr) throw std::runtime_error("cannot make a TLS context: " + openssl_reason());
   asio::ssl::context owner(context);
@@ -60,116 +58,60 @@ asio::ssl::context make_context(const EstServerSpec& spec) {
       SSL_CTX_use_certificate_chain_file(context, spec.certificate.c_str()) != 1 ||
       SSL_CTX_use_PrivateKey_file(context, spec.key.c_str(), SSL_FILETYPE_PEM) != 1)
     throw std::runtime_error("cannot use " + spec.certificate.string() + ": " + openssl_reason());
+  service.trust_clients(context);
   return owner;
 }
 
-std::string text_of(boost::beast::string_view text) { return {text.data(), text.size()}; }
-
 SeenRequest seen(const http::request<http::string_body>& request) {
-  SeenRequest out{.method = text_of(request.method_string()),
-                  .target = text_of(request.target()),
-                  .version = request.version() == 10 ? "HTTP/1.0" : "HTTP/1.1",
-                  .body = request.body()};
-  for (const auto& field : request) {
-    std::string name = text_of(field.name_string());
-    std::ranges::transform(name, name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    out.headers.emplace_back(std::move(name), text_of(field.value()));
-  }
-  return out;
+  return {.method = text_of(request.method_string()),
+          .target = text_of(request.target()),
+          .version = request.version() == 10 ? "HTTP/1.0" : "HTTP/1.1",
+          .headers = seen_headers(request),
+          .body = request.body()};
 }
 
 }  // namespace
 
 struct EstServer::State {
   explicit State(EstServerSpec server_spec)
-      : spec(std::move(server_spec)),
-        service(spec),
-        context(make_context(spec)),
-        acceptor(io, Tcp::endpoint(asio::ip::address_v4::loopback(), spec.port)) {
-    service.trust_clients(context.native_handle());
-  }
+      : spec(std::move(server_spec)), service(spec), context(make_context(spec, service)) {}
 
   struct Planned {
     Misbehaviour misbehaviour;
     unsigned left;
   };
-  struct Worker {
-    std::thread thread;
-    std::atomic<bool> done = false;
-  };
 
   EstServerSpec spec;
   EstService service;
-  asio::io_context io;
   asio::ssl::context context;
-  Tcp::acceptor acceptor;
 
-  mutable std::mutex mutex;  ///< for all that follows
-  std::condition_variable changed;
-  bool stopping = false;
+  mutable std::mutex mutex;  ///< for all that follows but the threads
   std::map<EstOperation, std::deque<Planned>> plans;
   std::optional<std::size_t> handshake_cut;
   std::chrono::milliseconds handshake_drip{0};
   std::size_t connections = 0;
   std::size_t handshakes = 0;
   std::vector<SeenRequest> requests;
-  std::set<int> sockets;
+  ConnectionThreads threads{spec.port, [this](Tcp::socket& socket) { serve(socket); }};
 
-  std::list<Worker> workers;  ///< the accepting thread's alone
-  std::thread accepting;
-
-  void accept();
-  void reap(bool all);
-  void serve(Tcp::socket socket, std::size_t number);
+  void serve(Tcp::socket& socket);
   void converse(Stream& stream, std::size_t number);
   bool reply_to(Stream& stream, SeenRequest request);
   bool send(Stream& stream, const std::string& bytes, const Misbehaviour& misbehaviour);
   bool drip(Stream& stream, const std::string& bytes, std::chrono::milliseconds interval);
   Misbehaviour next_plan(std::optional<EstOperation> operation);
-  void pause(std::chrono::milliseconds time);
-  void pause_until_stopped();
 };
 
-void EstServer::State::accept() {
-  for (;;) {
-    ErrorCode error;
-    Tcp::socket socket(io);
-    static_cast<void>(acceptor.accept(socket, error));
-    reap(false);
+void EstServer::State::serve(Tcp::socket& socket) {
+  std::size_t number = 0;
+  {
     const std::scoped_lock lock(mutex);
-    if (stopping) break;
-    if (error) continue;
-    sockets.insert(socket.native_handle());
-    auto& worker = workers.emplace_back();
-    worker.thread = std::thread([this, &worker, taken = std::move(socket), number = ++connections]() mutable {
-      serve(std::move(taken), number);
-      worker.done = true;
-    });
+    number = ++connections;
   }
-  reap(true);
-}
-
-void EstServer::State::reap(bool all) {
-  for (auto worker = workers.begin(); worker != workers.end();) {
-    if (!all && !worker->done) {
-      ++worker;
-      continue;
-    }
-    worker->thread.join();
-    worker = workers.erase(worker);
-  }
-}
-
-void EstServer::State::serve(Tcp::socket socket, std::size_t number) {
-  const int descriptor = socket.native_handle();
   ErrorCode ignored;
   static_cast<void>(socket.set_option(Tcp::no_delay(true), ignored));
-  {
-    Stream stream(CutSocket(std::move(socket)), context);
-    converse(stream, number);
-    const std::scoped_lock lock(mutex);
-    sockets.erase(descriptor);  // before it is closed, and its number is another's
-  }
+  Stream stream(CutSocket(socket), context);
+  converse(stream, number);
 }
 
 void EstServer::State::converse(Stream& stream, std::size_t number) {
@@ -216,7 +158,7 @@ bool EstServer::State::reply_to(Stream& stream, SeenRequest request) {
     const std::scoped_lock lock(mutex);
     requests.push_back(std::move(request));
   }
-  pause(plan.delay);
+  threads.pause(plan.delay);
   return send(stream, answer_bytes(reply, plan), plan);
 }
 
@@ -229,7 +171,7 @@ bool EstServer::State::send(Stream& stream, const std::string& bytes, const Misb
   while (!error && !misbehaviour.endless.empty()) asio::write(stream, asio::buffer(misbehaviour.endless), error);
   if (error) return false;
   const bool cut = size < bytes.size();
-  if (cut && misbehaviour.ending == Ending::stall) pause_until_stopped();
+  if (cut && misbehaviour.ending == Ending::stall) threads.pause_until_stopped();
   if (cut && misbehaviour.ending == Ending::abrupt) {
     static_cast<void>(stream.lowest_layer().shutdown(Tcp::socket::shutdown_both, error));
     return false;
@@ -242,7 +184,7 @@ bool EstServer::State::drip(Stream& stream, const std::string& bytes, std::chron
   for (const char& byte : bytes) {
     asio::write(stream, asio::buffer(&byte, 1), error);
     if (error) return false;
-    pause(interval);
+    threads.pause(interval);
   }
   return true;
 }
@@ -257,32 +199,11 @@ Misbehaviour EstServer::State::next_plan(std::optional<EstOperation> operation) 
   return next;
 }
 
-void EstServer::State::pause(std::chrono::milliseconds time) {
-  std::unique_lock lock(mutex);
-  changed.wait_for(lock, time, [this] { return stopping; });
-}
+EstServer::EstServer(EstServerSpec spec) : state_(std::make_unique<State>(std::move(spec))) {}
 
-void EstServer::State::pause_until_stopped() {
-  std::unique_lock lock(mutex);
-  changed.wait(lock, [this] { return stopping; });
-}
+EstServer::~EstServer() = default;
 
-EstServer::EstServer(EstServerSpec spec) : state_(std::make_unique<State>(std::move(spec))) {
-  state_->accepting = std::thread([this] { state_->accept(); });
-}
-
-EstServer::~EstServer() {
-  {
-    const std::scoped_lock lock(state_->mutex);
-    state_->stopping = true;
-    for (const int socket : state_->sockets) ::shutdown(socket, SHUT_RDWR);
-  }
-  state_->changed.notify_all();
-  ::shutdown(state_->acceptor.native_handle(), SHUT_RDWR);  // makes accept() return
-  state_->accepting.join();
-}
-
-std::uint16_t EstServer::port() const { return state_->acceptor.local_endpoint().port(); }
+std::uint16_t EstServer::port() const { return state_->threads.port(); }
 
 std::string EstServer::url(const std::string& host) const { return "https://" + host + ":" + std::to_string(port()); }
 

@@ -1,21 +1,16 @@
 #include "tests/support/http_server.h"
 
-#include <sys/socket.h>
-
 #include <algorithm>
-#include <atomic>
 #include <boost/asio.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
-#include <cctype>
-#include <condition_variable>
 #include <exception>
-#include <list>
 #include <map>
 #include <mutex>
-#include <set>
 #include <sstream>
-#include <thread>
+
+#include "tests/support/connection_threads.h"
+#include "tests/support/seen_headers.h"
 
 namespace devid::test {
 namespace {
@@ -28,19 +23,11 @@ using Tcp = asio::ip::tcp;
 constexpr std::size_t request_limit = 1U << 20U;
 constexpr std::size_t chunk_size = 1000;
 
-std::string text_of(boost::beast::string_view text) { return {text.data(), text.size()}; }
-
 HttpRequest seen(const http::request<http::string_body>& request) {
-  HttpRequest out{.method = text_of(request.method_string()),
-                  .target = text_of(request.target()),
-                  .headers = {},
-                  .body = request.body()};
-  for (const auto& field : request) {
-    std::string name = text_of(field.name_string());
-    std::ranges::transform(name, name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    out.headers.emplace_back(std::move(name), text_of(field.value()));
-  }
-  return out;
+  return {.method = text_of(request.method_string()),
+          .target = text_of(request.target()),
+          .headers = seen_headers(request),
+          .body = request.body()};
 }
 
 std::string in_chunks(const std::string& body) {
@@ -77,70 +64,20 @@ std::optional<std::string> HttpRequest::header(std::string_view name) const {
 }
 
 struct HttpServer::State {
-  State() : acceptor(io, Tcp::endpoint(asio::ip::address_v4::loopback(), 0)) {}
-
-  struct Worker {
-    std::thread thread;
-    std::atomic<bool> done = false;
-  };
-
-  asio::io_context io;
-  Tcp::acceptor acceptor;
-
-  mutable std::mutex mutex;  ///< for all that follows
-  std::condition_variable changed;
-  bool stopping = false;
+  mutable std::mutex mutex;  ///< for the next two
   std::map<std::string, HttpPage> pages;
   std::vector<HttpRequest> requests;
-  std::set<int> sockets;
+  ConnectionThreads threads{0, [this](Tcp::socket& socket) { serve(socket); }};
 
-  std::list<Worker> workers;  ///< the accepting thread's alone
-  std::thread accepting;
-
-  void accept();
-  void reap(bool all);
-  void serve(Tcp::socket socket);
+  void serve(Tcp::socket& socket);
   void converse(Tcp::socket& socket);
   HttpPage page_for(const HttpRequest& request);
-  void pause(std::chrono::milliseconds time);
 };
 
-void HttpServer::State::accept() {
-  for (;;) {
-    ErrorCode error;
-    Tcp::socket socket(io);
-    static_cast<void>(acceptor.accept(socket, error));
-    reap(false);
-    const std::scoped_lock lock(mutex);
-    if (stopping) break;
-    if (error) continue;
-    sockets.insert(socket.native_handle());
-    auto& worker = workers.emplace_back();
-    worker.thread = std::thread([this, &worker, taken = std::move(socket)]() mutable {
-      serve(std::move(taken));
-      worker.done = true;
-    });
-  }
-  reap(true);
-}
-
-void HttpServer::State::reap(bool all) {
-  for (auto worker = workers.begin(); worker != workers.end();) {
-    if (!all && !worker->done) {
-      ++worker;
-      continue;
-    }
-    worker->thread.join();
-    worker = workers.erase(worker);
-  }
-}
-
-void HttpServer::State::serve(Tcp::socket socket) {
+void HttpServer::State::serve(Tcp::socket& socket) {
   converse(socket);
   ErrorCode ignored;
   static_cast<void>(socket.shutdown(Tcp::socket::shutdown_send, ignored));
-  const std::scoped_lock lock(mutex);
-  sockets.erase(socket.native_handle());  // before it is closed, and its number is another's
 }
 
 void HttpServer::State::converse(Tcp::socket& socket) {
@@ -159,7 +96,7 @@ void HttpServer::State::converse(Tcp::socket& socket) {
     page.status = 500;
     body = failure.what();
   }
-  pause(page.delay);
+  threads.pause(page.delay);
   asio::write(socket, asio::buffer(bytes_of(page, body)), error);
 }
 
@@ -171,27 +108,11 @@ HttpPage HttpServer::State::page_for(const HttpRequest& request) {
   return found->second;
 }
 
-void HttpServer::State::pause(std::chrono::milliseconds time) {
-  std::unique_lock lock(mutex);
-  changed.wait_for(lock, time, [this] { return stopping; });
-}
+HttpServer::HttpServer() : state_(std::make_unique<State>()) {}
 
-HttpServer::HttpServer() : state_(std::make_unique<State>()) {
-  state_->accepting = std::thread([this] { state_->accept(); });
-}
+HttpServer::~HttpServer() = default;
 
-HttpServer::~HttpServer() {
-  {
-    const std::scoped_lock lock(state_->mutex);
-    state_->stopping = true;
-    for (const int socket : state_->sockets) ::shutdown(socket, SHUT_RDWR);
-  }
-  state_->changed.notify_all();
-  ::shutdown(state_->acceptor.native_handle(), SHUT_RDWR);  // makes accept() return
-  state_->accepting.join();
-}
-
-std::uint16_t HttpServer::port() const { return state_->acceptor.local_endpoint().port(); }
+std::uint16_t HttpServer::port() const { return state_->threads.port(); }
 
 std::string HttpServer::url(const std::string& path) const {
   return "http://127.0.0.1:" + std::to_string(port()) + path;
