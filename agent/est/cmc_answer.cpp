@@ -21,8 +21,7 @@ bool is_response(const Answer& answer) {
 }
 
 /// A refusal in the CA's own words where it has signed them; else what the status says.
-Error refused(const Answer& answer, Result<pki::CmcAnswer> said) {
-  Error error = refusal(answer);
+Error refused(Error error, Result<pki::CmcAnswer> said) {
   if (!said && said.error().code == Errc::server_refused) {
     said.error().retry_after = error.retry_after;
     return std::move(said.error());
@@ -31,24 +30,35 @@ Error refused(const Answer& answer, Result<pki::CmcAnswer> said) {
   return error;
 }
 
+/// What the CA has signed says when to come again, and why; else HTTP does.
+pki::CmcAnswer waiting(const Answer& answer, pki::CmcPending pending) {
+  if (pending.retry_after == Seconds(0)) pending.retry_after = retry_after_of(answer).value_or(Seconds(0));
+  if (pending.text.empty()) pending.text = text_of(answer);
+  return pending;
+}
+
 }  // namespace
 
 Result<pki::CmcAnswer> read_full_cmc(const Answer& answer, const pki::CmcRequest& request,
-                                     const std::vector<pki::Certificate>& anchors, Time now) {
+                                     const std::vector<pki::Certificate>& anchors, Time now,
+                                     const Introduction& introduction) {
   const auto read = [&]() -> Result<pki::CmcAnswer> {
     const auto der = decode_body(answer.body);
     if (!der) return fail(der.error());
     return pki::read_cmc_response(*der, request, anchors, now);
   };
-  if (answer.status == 200)
-    return is_response(answer)
-               ? read()
-               : fail(wrong_media_type(answer, "does this server take Full PKI Requests (RFC 7030 4.3)?"));
-  if (answer.status == 202)
-    return pki::CmcAnswer(
-        pki::CmcPending{.retry_after = retry_after_of(answer).value_or(Seconds(0)), .text = text_of(answer)});
-  if (!is_response(answer) || answer.body.empty()) return fail(refusal(answer));
-  return fail(refused(answer, read()));
+  const bool waits = answer.status == 202;
+  const bool has_response = is_response(answer) && !answer.body.empty();
+  if (answer.status == 200 && !is_response(answer))
+    return fail(wrong_media_type(answer, "does this server take Full PKI Requests (RFC 7030 4.3)?"));
+  if (waits && !has_response) return waiting(answer, {});
+  if (answer.status != 200 && !has_response) return fail(refusal(answer, introduction));
+  auto said = read();
+  if (answer.status != 200 && !waits) return fail(refused(refusal(answer, introduction), std::move(said)));
+  if (auto* pending = said ? std::get_if<pki::CmcPending>(&*said) : nullptr)
+    return waiting(answer, std::move(*pending));
+  const bool denied = !said && said.error().code == Errc::server_refused;
+  return waits && !denied ? Result<pki::CmcAnswer>(waiting(answer, {})) : std::move(said);
 }
 
 }  // namespace devid::est

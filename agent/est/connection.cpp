@@ -313,6 +313,8 @@ void Connection::bind(BindingKind kind) {
   state_->tls.bind(kind);
 }
 
+std::optional<BindingKind> Connection::binding() const { return state_->spec.binding; }
+
 const Traffic& Connection::traffic() const { return state_->traffic; }
 
 const Tls& Connection::tls() const { return state_->tls; }

@@ -52,6 +52,7 @@ class Connection {
 
   /// From now on requests are made with this binding. A live connection of TLS 1.3 is given up for tls-unique.
   void bind(BindingKind kind);
+  [[nodiscard]] std::optional<BindingKind> binding() const;
 
   [[nodiscard]] const Traffic& traffic() const;
   /// What the last handshakes came to.

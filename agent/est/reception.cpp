@@ -16,7 +16,10 @@ void keep_header(Answer& answer, std::string_view line) {
   if (colon == std::string_view::npos) return;
   std::string name = ascii::lower(line.substr(0, colon));
   if (std::ranges::find(kept_headers, name) == kept_headers.end()) return;
-  answer.headers.try_emplace(std::move(name), ascii::trim(line.substr(colon + 1)));
+  const std::string_view value = ascii::trim(line.substr(colon + 1));
+  const bool is_list = name == "www-authenticate";  // RFC 9110 5.3
+  const auto [at, added] = answer.headers.try_emplace(std::move(name), value);
+  if (!added && is_list) at->second.append(", ").append(value);
 }
 
 }  // namespace

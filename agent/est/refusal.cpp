@@ -1,5 +1,7 @@
 #include "agent/est/refusal.h"
 
+#include <utility>
+
 #include "agent/est/ascii.h"
 #include "agent/est/media_type.h"
 #include "agent/est/retry_after.h"
@@ -55,11 +57,7 @@ Meaning meaning_of(long status) {
       return {Errc::server_refused, Retry::after_operator,
               "the server's log says what it does not like about the request; often the names or the kind of key"};
     case 401:
-      return {Errc::server_unauthorized, Retry::after_operator,
-              "the server must accept this device's certificate as authentication: is its CA trusted there?"};
-    case 403:
-      return {Errc::server_unauthorized, Retry::after_operator,
-              "the server knows this device's certificate, but does not allow it this operation"};
+    case 403: return {Errc::server_unauthorized, Retry::after_operator, ""};
     case 404:
       return {Errc::server_refused, Retry::after_operator,
               "check the URL and its label in the profile: the server has no such EST service"};
@@ -79,28 +77,7 @@ Meaning meaning_of(long status) {
   return {Errc::server_protocol, Retry::after_operator, "is this the URL of an EST server?"};
 }
 
-/// 401 is about the login, if there was one, or if one is what the server wants.
-std::string_view hint_for_unauthorized(const Answer& answer, SentLogin login, std::string_view otherwise) {
-  switch (login) {
-    case SentLogin::password:
-      return "the server does not accept this user and password: check both in the profile, and at the server";
-    case SentLogin::token: return "the server does not accept this bearer token: has it expired?";
-    case SentLogin::none: break;
-  }
-  const std::string challenge = ascii::lower(answer.header("www-authenticate"));
-  if (challenge.starts_with("basic") || challenge.starts_with("digest"))
-    return "the server wants a user and a password: set them in the profile, or have it accept this device's "
-           "certificate";
-  if (challenge.starts_with("bearer")) return "the server wants a bearer token: set one in the profile";
-  return otherwise;
-}
-
 }  // namespace
-
-SentLogin sent_login(const HttpAuthentication& authentication) {
-  if (std::holds_alternative<PasswordLogin>(authentication)) return SentLogin::password;
-  return std::holds_alternative<BearerToken>(authentication) ? SentLogin::token : SentLogin::none;
-}
 
 std::string text_of(const Answer& answer) {
   const auto type = MediaType::parse(answer.header("content-type"));
@@ -114,14 +91,15 @@ std::optional<Seconds> retry_after_of(const Answer& answer) {
   return parse_retry_after(answer.header("retry-after"), answer.header("date"));
 }
 
-Error refusal(const Answer& answer, SentLogin login) {
-  Meaning meaning = meaning_of(answer.status);
-  if (answer.status == 401) meaning.hint = hint_for_unauthorized(answer, login, meaning.hint);
+Error refusal(const Answer& answer, const Introduction& introduction) {
+  const Meaning meaning = meaning_of(answer.status);
+  std::string text = text_of(answer);
+  std::string hint = hint_for(answer, text, introduction);
   return {.code = meaning.code,
           .retry = meaning.retry,
           .what = "the server answers with status " + std::to_string(answer.status),
-          .reason = text_of(answer),
-          .hint = std::string(meaning.hint),
+          .reason = std::move(text),
+          .hint = hint.empty() ? std::string(meaning.hint) : std::move(hint),
           .retry_after = retry_after_of(answer)};
 }
 

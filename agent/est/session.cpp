@@ -42,12 +42,12 @@ struct Posting {
 
 struct Session::State {
   Endpoint endpoint;
-  SentLogin login;
+  Introduction::Login login{};
   std::unique_ptr<Connection> connection;
 
   Result<Answer> get(std::string_view operation, std::string_view accept) const;
   Result<std::variant<Answer, Pending>> post(const Posting& posting, const CsrSource& source) const;
-  Error refused(const Answer& answer) const;
+  [[nodiscard]] Introduction introduction() const;
   Result<Enrollment> enroll(std::string_view operation, const CsrSource& source) const;
   template <class T>
   Result<T> named(std::string_view verb, std::string_view operation, Result<T> result) const;
@@ -70,20 +70,15 @@ Result<std::variant<Answer, Pending>> Session::State::post(const Posting& postin
   if (!answer) return fail(std::move(answer.error()));
   if (is_pending(*answer))
     return Pending{.retry_after = retry_after_of(*answer).value_or(Seconds(0)), .text = text_of(*answer)};
-  if (answer->status != 200) return fail(refused(*answer));
+  if (answer->status != 200) return fail(refusal(*answer, introduction()));
   return std::move(*answer);
 }
 
-Error Session::State::refused(const Answer& answer) const {
-  Error error = refusal(answer, login);
-  const bool may_lack_certificate = answer.status == 400 || answer.status == 401 || answer.status == 403;
+Introduction Session::State::introduction() const {
+  using Certificate = Introduction::Certificate;
   const Tls& tls = connection->tls();
-  if (may_lack_certificate && tls.has_client() && !tls.authenticated() && login == SentLogin::none) {
-    error.hint =
-        "no client certificate was used: the server did not ask for one, or the device's does not fit what it "
-        "asks for";
-  }
-  return error;
+  const Certificate used = tls.authenticated() ? Certificate::shown : Certificate::unused;
+  return {.login = login, .certificate = tls.has_client() ? used : Certificate::none, .binding = connection->binding()};
 }
 
 template <class T>
@@ -106,7 +101,7 @@ Session::~Session() = default;
 
 Result<std::unique_ptr<Session>> Session::create(SessionSpec spec) {
   if (auto good = check(spec); !good) return fail(std::move(good.error()));
-  const SentLogin login = sent_login(spec.authentication);
+  const Introduction::Login login = sent_login(spec.authentication);
   auto connection = Connection::prepare(
       {.tls = {.host = spec.endpoint.host,
                .anchors = std::move(spec.anchors),
@@ -129,7 +124,7 @@ Result<std::vector<pki::Certificate>> Session::ca_certificates() {
   const auto ask = [this]() -> Result<std::vector<pki::Certificate>> {
     const auto answer = state_->get("cacerts", certs_only_type);
     if (!answer) return fail(answer.error());
-    if (answer->status != 200) return fail(state_->refused(*answer));
+    if (answer->status != 200) return fail(refusal(*answer, state_->introduction()));
     return read_certificates(*answer);
   };
   return state_->named("get", "cacerts", ask());
@@ -140,7 +135,7 @@ Result<Bytes> Session::csr_attributes() {
     const auto answer = state_->get("csrattrs", attributes_type);
     if (!answer) return fail(answer.error());
     if (answer->status == 204 || answer->status == 404 || answer->status == 501) return Bytes{};
-    if (answer->status != 200) return fail(state_->refused(*answer));
+    if (answer->status != 200) return fail(refusal(*answer, state_->introduction()));
     const auto type = MediaType::parse(answer->header("content-type"));
     if (!type || type->name != attributes_type) return fail(wrong_media_type(*answer));
     return decode_body(answer->body);
@@ -178,7 +173,7 @@ Result<Enrollment> Session::full_cmc(const pki::CmcRequest& request, const std::
          .accept = std::string(cmc_response_type),
          .content = Content{.type = std::string(cmc_request_type), .source = ready_made(request.der)}});
     if (!came) return fail(came.error());
-    auto answer = read_full_cmc(*came, request, anchors, now);
+    auto answer = read_full_cmc(*came, request, anchors, now, state_->introduction());
     if (!answer) return fail(std::move(answer.error()));
     if (auto* pending = std::get_if<pki::CmcPending>(&*answer))
       return Pending{.retry_after = pending->retry_after, .text = std::move(pending->text)};

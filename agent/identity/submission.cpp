@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
+#include "agent/est/introduction.h"
 #include "agent/identity/decryption.h"
 #include "agent/pki/cmc.h"
 #include "agent/pki/csr.h"
@@ -16,16 +16,10 @@ namespace {
 /// The longest of the channel bindings in base64: 32 octets of the exporter.
 constexpr std::size_t longest_binding = 44;
 
-/// How servers say that they miss the proof of possession: in their own words, as no standard gives any.
+/// Whether the server misses the proof of possession.
 bool misses_binding(const Error& error) {
-  constexpr std::array<std::string_view, 8> words{"challengepassword",   "challenge password", "proof of possession",
-                                                  "proof-of-possession", "tls-unique",         "tls unique id",
-                                                  "channel binding",     "pop check"};
-  if (error.code != Errc::server_refused && error.code != Errc::server_unauthorized) return false;
-  std::string text = error.reason;
-  std::ranges::transform(text, text.begin(),
-                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return std::ranges::any_of(words, [&](std::string_view word) { return text.find(word) != std::string::npos; });
+  return (error.code == Errc::server_refused || error.code == Errc::server_unauthorized) &&
+         est::speaks_of_binding(error.reason);
 }
 
 /// Whether requests are tied to their connection from the beginning.

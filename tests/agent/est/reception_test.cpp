@@ -19,6 +19,15 @@ TEST(AReception, KeepsTheHeadersThatMatterOfTheLastHead) {
   EXPECT_EQ(reception.answer.headers.size(), 1U);
 }
 
+TEST(AReception, KeepsEveryChallenge) {
+  Reception reception(100);
+  for (const auto* line : {"HTTP/1.1 401 Who\r\n", "WWW-Authenticate: Negotiate\r\n", "Date: today\r\n",
+                           "www-authenticate: Basic realm=\"x\"\r\n", "Date: tomorrow\r\n", "\r\n"})
+    EXPECT_TRUE(reception.take_head(line));
+  EXPECT_EQ(reception.answer.header("www-authenticate"), "Negotiate, Basic realm=\"x\"");
+  EXPECT_EQ(reception.answer.header("date"), "today");
+}
+
 TEST(AReception, TakesNothingBehindTheBodyForAHeader) {
   Reception reception(100);
   for (const auto* line : {"HTTP/1.1 200 OK\r\n", "\r\n", "Content-Type: a/b\r\n"})

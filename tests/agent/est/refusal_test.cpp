@@ -44,20 +44,12 @@ TEST(ARefusal, IsToldByItsStatus) {
   }
 }
 
-TEST(ARefusal, IsAboutTheLoginIfThereWasOneOrTheServerWantsOne) {
-  const Answer plain = answer(401, "", "");
-  EXPECT_NE(refusal(plain).hint.find("certificate"), std::string::npos);
-  EXPECT_NE(refusal(plain, SentLogin::password).hint.find("user and password"), std::string::npos);
-  EXPECT_NE(refusal(plain, SentLogin::token).hint.find("bearer token"), std::string::npos);
-  EXPECT_EQ(refusal(answer(403, "", ""), SentLogin::password).hint, refusal(answer(403, "", "")).hint);
-  for (const auto& [challenge, wanted] :
-       std::vector<std::pair<std::string, std::string>>{{"Basic realm=\"x\"", "a user and a password"},
-                                                        {"DIGEST realm=\"x\"", "a user and a password"},
-                                                        {"Bearer", "a bearer token"}}) {
-    Answer challenging = plain;
-    challenging.headers["www-authenticate"] = challenge;
-    EXPECT_NE(refusal(challenging).hint.find(wanted), std::string::npos) << challenge;
-  }
+TEST(ARefusal, IsAboutWhoThisDeviceIsWhereThatIsWhatTheServerDoesNotLike) {
+  const Introduction introduction{.login = Introduction::Login::token};
+  EXPECT_NE(refusal(answer(401, "", ""), introduction).hint.find("bearer token"), std::string::npos);
+  EXPECT_NE(refusal(answer(403, "", ""), introduction).hint.find("bearer token"), std::string::npos);
+  EXPECT_EQ(refusal(answer(404, "", ""), introduction).hint, refusal(answer(404, "", "")).hint);
+  EXPECT_EQ(refusal(answer(400, "", ""), introduction).hint, refusal(answer(400, "", "")).hint);
 }
 
 TEST(ARefusal, KeepsTheServersAdvice) {
