@@ -11,17 +11,6 @@ namespace {
 constexpr std::array<std::string_view, 5> kept_headers = {"content-type", "date", "location", "retry-after",
                                                           "www-authenticate"};
 
-void keep_header(Answer& answer, std::string_view line) {
-  const auto colon = line.find(':');
-  if (colon == std::string_view::npos) return;
-  std::string name = ascii::lower(line.substr(0, colon));
-  if (std::ranges::find(kept_headers, name) == kept_headers.end()) return;
-  const std::string_view value = ascii::trim(line.substr(colon + 1));
-  const bool is_list = name == "www-authenticate";  // RFC 9110 5.3
-  const auto [at, added] = answer.headers.try_emplace(std::move(name), value);
-  if (!added && is_list) at->second.append(", ").append(value);
-}
-
 }  // namespace
 
 bool Reception::take_head(std::string_view line) {
@@ -29,13 +18,34 @@ bool Reception::take_head(std::string_view line) {
   if (head_too_large()) return false;
   if (line.starts_with("HTTP/")) {
     answer.headers.clear();
+    open_ = nullptr;
     head_complete_ = false;
   } else if (ascii::trim(line).empty()) {
     head_complete_ = true;
   } else if (!head_complete_) {  // what comes behind the body is no header
-    keep_header(answer, line);
+    take_field(line);
   }
   return true;
+}
+
+void Reception::take_field(std::string_view line) {
+  if (ascii::is_blank(line.front())) {  // folded (RFC 9112 5.2)
+    if (open_ == nullptr) return;
+    if (!open_->empty() && !open_->ends_with(' ')) open_->append(" ");
+    open_->append(ascii::trim(line));
+    return;
+  }
+  open_ = nullptr;
+  const auto colon = line.find(':');
+  if (colon == std::string_view::npos) return;
+  std::string name = ascii::lower(line.substr(0, colon));
+  if (std::ranges::find(kept_headers, name) == kept_headers.end()) return;
+  const bool is_list = name == "www-authenticate";  // RFC 9110 5.3
+  const std::string_view value = ascii::trim(line.substr(colon + 1));
+  const auto [at, added] = answer.headers.try_emplace(std::move(name), value);
+  if (!added && !is_list) return;
+  if (!added) at->second.append(", ").append(value);
+  open_ = &at->second;
 }
 
 bool Reception::take_body(std::string_view piece) {

@@ -13,8 +13,14 @@ class Reception {
   static constexpr std::size_t head_limit = 65536;  ///< of all heads of one exchange
 
   explicit Reception(std::size_t body_limit) : body_limit_(body_limit) {}
+  Reception(const Reception&) = delete;
+  Reception& operator=(const Reception&) = delete;
+  Reception(Reception&&) = delete;
+  Reception& operator=(Reception&&) = delete;
+  ~Reception() = default;
 
-  /// One line of a head; a status line starts over, after 1xx and challenges. Returns whether more may come.
+  /// One line of a head; a status line starts over, after 1xx and challenges. Lines may be folded. Of several headers
+  /// with one name the first holds, but for challenges. Returns whether more may come.
   bool take_head(std::string_view line);
   /// A piece of the body. Returns whether more may come.
   bool take_body(std::string_view piece);
@@ -24,9 +30,12 @@ class Reception {
   Answer answer;
 
  private:
+  void take_field(std::string_view line);
+
   std::size_t body_limit_;
   std::size_t head_bytes_ = 0;
   bool head_complete_ = false;
+  std::string* open_ = nullptr;  ///< what a folded line goes on with
 };
 
 }  // namespace devid::est

@@ -28,6 +28,20 @@ TEST(AReception, KeepsEveryChallenge) {
   EXPECT_EQ(reception.answer.header("date"), "today");
 }
 
+TEST(AReception, UnfoldsWhatIsFolded) {
+  Reception reception(100);
+  for (const auto* line :
+       {"HTTP/1.1 401 Who\r\n", " Date: of nothing\r\n", "Content-Type:\r\n", "\ta/b;\r\n", "  c=d\r\n",
+        "X-Other: z\r\n", " Date: of another\r\n", "Content-Type: second/one;\r\n", " e=f\r\n",
+        "WWW-Authenticate: Basic\r\n", " realm=x\r\n", "WWW-Authenticate:\r\n", " Bearer\r\n", "odd\r\n", " y\r\n"})
+    EXPECT_TRUE(reception.take_head(line));
+  EXPECT_EQ(reception.answer.header("content-type"), "a/b; c=d");
+  EXPECT_EQ(reception.answer.header("www-authenticate"), "Basic realm=x, Bearer");
+  EXPECT_EQ(reception.answer.headers.size(), 2U);
+  for (const auto* line : {"HTTP/1.1 200 OK\r\n", " of nothing\r\n", "\r\n"}) EXPECT_TRUE(reception.take_head(line));
+  EXPECT_TRUE(reception.answer.headers.empty());
+}
+
 TEST(AReception, TakesNothingBehindTheBodyForAHeader) {
   Reception reception(100);
   for (const auto* line : {"HTTP/1.1 200 OK\r\n", "\r\n", "Content-Type: a/b\r\n"})
