@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "tests/interop/libest_site.h"
+#include "tests/support/openssl_request.h"
 
 namespace devid::test {
 namespace {
@@ -15,16 +16,6 @@ using testing::HasSubstr;
 std::string openssl(std::vector<std::string> arguments, const std::string& input = {}) {
   arguments.insert(arguments.begin(), "openssl");
   return output_of({.argv = std::move(arguments), .input = input});
-}
-
-/// A request as `openssl req` reads it. That its signature is good it says in words alone, whatever its exit status.
-std::string verified_text_of(const std::string& der) {
-  const auto outcome =
-      run({.argv = {"openssl", "req", "-inform", "DER", "-verify", "-noout", "-text", "-nameopt", "RFC2253"},
-           .input = der});
-  EXPECT_EQ(outcome.status, 0) << outcome.errors;
-  EXPECT_THAT(outcome.errors, HasSubstr("verify OK"));
-  return outcome.output;
 }
 
 std::string public_key_of(const std::string& der) {
@@ -62,7 +53,7 @@ TEST_P(ARequestOfDevid, IsVerifiedByOpensslWhenItEnrollsAndWhenItRenews) {
   ASSERT_EQ(issued.size(), 2U);
   for (std::size_t i = 0; i < sent.size(); ++i) {
     const std::string der = openssl({"base64", "-d"}, sent[i]);
-    const std::string text = verified_text_of(der);
+    const std::string text = verified_request_text(der);
     EXPECT_THAT(text, HasSubstr("Version: 1 (0x0)"));
     EXPECT_THAT(text, HasSubstr("Subject: serialNumber=DEV-0001\n"));
     EXPECT_THAT(text, HasSubstr("Requested Extensions:\n                X509v3 Key Usage: critical"));
@@ -81,7 +72,7 @@ TEST_P(ARequestOfDevid, IsVerifiedByOpensslWithEachKindOfKey) {
     const auto enrolled = device().ctl({"enroll", algorithm});
     ASSERT_EQ(enrolled.status, 0) << enrolled.errors << device().bus().log();
     ASSERT_EQ(bodies().size(), 1U);
-    const std::string text = verified_text_of(openssl({"base64", "-d"}, bodies().front()));
+    const std::string text = verified_request_text(openssl({"base64", "-d"}, bodies().front()));
     EXPECT_THAT(text, HasSubstr(algorithm == "ec-p384" ? "secp384r1" : "(2048 bit)"));
   }
 }
