@@ -24,6 +24,13 @@ class Asn1Text {
   unsigned count_ = 0;
 };
 
+/// A value of this tag, DER: what `openssl asn1parse` does not make are many values, large ones, and deep ones.
+std::string wrap_der(char tag, const std::string& content);
+
+/// So many of them, one within the other, with lengths, or without any end.
+std::string deep_der(char tag, std::size_t depth);
+std::string endless_ber(char tag, std::size_t depth);
+
 /// By `openssl base64 -d`.
 std::string from_base64(const std::string& text);
 

@@ -8,6 +8,7 @@
 #include <iterator>
 #include <stdexcept>
 
+#include "tests/support/asn1_text.h"
 #include "tests/support/command.h"
 
 namespace devid::test {
@@ -94,6 +95,21 @@ std::string pem_to_der(const std::string& pem) {
 
 std::string public_key_pem(const std::string& spki_der) {
   return openssl({"pkey", "-pubin", "-inform", "DER", "-outform", "PEM"}, spki_der);
+}
+
+std::string certs_only_of_many(const std::string& certificate_pem, unsigned count) {
+  constexpr std::string_view oid("\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07", 10);  // of PKCS#7, without the last arc
+  const std::string none("\x31\x00", 2);
+  std::string certificate = pem_to_der(certificate_pem);
+  std::string all;
+  for (unsigned i = 0; i < count; ++i) {
+    certificate[certificate.size() - 2] = static_cast<char>(i / 256);
+    certificate[certificate.size() - 1] = static_cast<char>(i % 256);
+    all += certificate;
+  }
+  const std::string signed_data = wrap_der(
+      '\x30', "\x02\x01\x01" + none + wrap_der('\x30', std::string(oid) + '\x01') + wrap_der('\xa0', all) + none);
+  return wrap_der('\x30', std::string(oid) + '\x02' + wrap_der('\xa0', signed_data));
 }
 
 std::string public_key_of_certificate(const std::string& certificate_pem) {

@@ -90,6 +90,10 @@ class TestPki {
 std::string pem_to_der(const std::string& pem);
 std::string public_key_pem(const std::string& spki_der);
 
+/// A certs-only CMS message, DER, of so many certificates: one that openssl has issued (PEM), each time with another
+/// end of its signature.
+std::string certs_only_of_many(const std::string& certificate_pem, unsigned count);
+
 /// The public key (PEM) of a certificate (PEM).
 std::string public_key_of_certificate(const std::string& certificate_pem);
 

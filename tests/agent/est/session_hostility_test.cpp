@@ -93,6 +93,20 @@ TEST_F(AHostileServer, CannotFillTheMemory) {
   }
 }
 
+TEST_F(AHostileServer, CannotFillTheMemoryWithTenThousandCertificates) {
+  const EstServer good(server_spec());
+  EstServer server(server_spec());
+  const std::string& certificate = Cas::instance().pki.ca("operator").certificate_pem;
+  for (const auto& [count, code] :
+       {std::pair(10'000U, Errc::answer_too_large), std::pair(65U, Errc::answer_malformed)}) {
+    const std::string message = devid::test::certs_only_of_many(certificate, count);
+    server.behave();
+    server.misbehave(EstOperation::cacerts,
+                     {.raw = std::string(good_head) + "\r\n" + devid::test::to_base64(as_bytes(message))});
+    EXPECT_EQ(code_within_memory(server, good), code_name(code)) << count;
+  }
+}
+
 TEST_F(AHostileServer, CannotFillTheMemoryBeforeThereIsATlsConnection) {
   const EstServer good(server_spec());
   const devid::test::TemporaryDirectory directory;

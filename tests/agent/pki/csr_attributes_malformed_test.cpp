@@ -7,6 +7,7 @@
 namespace devid::pki {
 namespace {
 
+using test::wrap_der;
 using testing::HasSubstr;
 
 const std::string template_oid = "1.2.840.113549.1.9.16.2.61";
@@ -33,27 +34,6 @@ class DamagedCsrAttributes : public testing::Test {
 
   std::string extension(const std::string& oid, const std::string& value = "FORMAT:HEX,OCT:0500") {
     return text.sequence({"OID:" + oid, value});
-  }
-
-  /// Puts a definite length before a value; openssl asn1parse makes neither many nor deep ones.
-  static std::string wrap(char tag, const std::string& content) {
-    const auto octet = [](std::size_t value) { return static_cast<char>(value & 0xffU); };
-    const std::size_t size = content.size();
-    std::string header{tag};
-    if (size < 0x80)
-      header += octet(size);
-    else
-      header += {'\x83', octet(size >> 16U), octet(size >> 8U), octet(size)};
-    return header + content;
-  }
-
-  /// The same with the shortest length, up to 64 KiB.
-  static std::string wrap_der(char tag, const std::string& content) {
-    std::string wrapped = wrap(tag, content);
-    if (content.size() < 0x80) return wrapped;
-    wrapped.erase(2, content.size() < 0x100 ? 2 : 1);
-    wrapped[1] = content.size() < 0x100 ? '\x81' : '\x82';
-    return wrapped;
   }
 
   test::Asn1Text text;
@@ -206,7 +186,7 @@ TEST_F(DamagedCsrAttributes, AreRefusedIfTheyAreLongerThan64KiB) {
   const std::string most = of_size(64UL * 1024 - 1);
   ASSERT_EQ(most.size(), 64UL * 1024 - 1);
   EXPECT_TRUE(read_csr_attributes(as_bytes(most)));
-  expect_malformed(wrap('\x30', std::string(70UL * 1024, '\x2a')), "longer than 64 KiB");
+  expect_malformed(wrap_der('\x30', std::string(70UL * 1024, '\x2a')), "longer than 64 KiB");
 }
 
 TEST_F(DamagedCsrAttributes, ListOnlySoMuchOfWhatIsIgnored) {
