@@ -70,6 +70,9 @@ Bytes status_control(CmcOutcome outcome) {
       return control(1, status_info_v2,
                      asn1::sequence({asn1::integer(3), bodies, asn1::utf8("somebody has to look at it"), pending}));
     }
+    case CmcOutcome::pending_without_time:
+      return control(1, status_info_v2,
+                     asn1::sequence({asn1::integer(3), bodies, asn1::utf8("nobody knows how long it takes")}));
     case CmcOutcome::issued: break;
   }
   return control(1, status_info, asn1::sequence({asn1::integer(0), bodies}));

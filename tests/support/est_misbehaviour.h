@@ -43,7 +43,7 @@ enum class BodyFlaw {
 enum class HttpForm { length, chunked, http_1_0 };
 
 /// What becomes of a Full PKI Request.
-enum class CmcOutcome { issued, failed, pending };
+enum class CmcOutcome { issued, failed, pending, pending_without_time };
 
 /// How a connection ends when an answer is cut.
 enum class Ending { abrupt, close_notify, stall };

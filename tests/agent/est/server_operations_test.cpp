@@ -167,6 +167,30 @@ TEST_F(AFullPkiExchange, WaitsWhenTheCaNeedsTime) {
   EXPECT_EQ(pending.text, "somebody has to look at it");
 }
 
+TEST_F(AFullPkiExchange, WaitsAsHttpSaysWhereTheCaDoesNotSayHowLong) {
+  ASSERT_TRUE(exchange());
+  const auto with = [&](CmcOutcome outcome, long status, const std::string& retry_after) {
+    Answer answer = ask("fullcmc", cmc_request_type, request.der, {.cmc = outcome});
+    answer.status = status;
+    if (!retry_after.empty()) answer.headers["retry-after"] = retry_after;
+    return read(answer);
+  };
+  const auto expect_waits = [](const Result<pki::CmcAnswer>& answer, Seconds time, const std::string& text) {
+    ASSERT_TRUE(answer) << answer.error().sentence();
+    ASSERT_TRUE(std::holds_alternative<pki::CmcPending>(*answer));
+    const auto& pending = std::get<pki::CmcPending>(*answer);
+    EXPECT_NEAR(static_cast<double>(pending.retry_after.count()), static_cast<double>(time.count()), 60);
+    EXPECT_EQ(pending.text, text);
+  };
+  for (const long status : {200, 202}) {
+    expect_waits(with(CmcOutcome::pending_without_time, status, ""), Seconds(0), "nobody knows how long it takes");
+    expect_waits(with(CmcOutcome::pending_without_time, status, "900"), Seconds(900), "nobody knows how long it takes");
+    expect_waits(with(CmcOutcome::pending, status, "900"), Seconds(3600), "somebody has to look at it");
+    EXPECT_EQ(with(CmcOutcome::failed, status, "900").error().code, Errc::server_refused);
+  }
+  expect_waits(with(CmcOutcome::issued, 202, "900"), Seconds(900), "");
+}
+
 TEST_F(AFullPkiExchange, IsRefusedForASignerOfAnotherManufacturer) {
   device = std::make_unique<Device>(KeyAlgorithm::ec_p256, "stranger");
   const auto answer = exchange();
