@@ -144,7 +144,19 @@ TEST_F(ABoundRequest, IsMissedByAServerThatWantsIt) {
   ASSERT_FALSE(answer);
   EXPECT_EQ(answer.error().code, Errc::server_unauthorized);
   EXPECT_NE(answer.error().reason.find("proof of possession"), std::string::npos);
+  EXPECT_NE(answer.error().hint.find("set channel_binding"), std::string::npos) << answer.error().hint;
   EXPECT_EQ(requests.bindings, std::vector<std::optional<std::string>>{std::nullopt});
+}
+
+TEST_F(ABoundRequest, ThatIsBoundToAnotherConnectionIsHintedAt) {
+  const EstServer server(demanding(TlsVersion::tls_1_2));
+  const auto elsewhere = request_of(new_key.signing_key());  // as if somebody between had made the connection anew
+  for (const auto kind : {BindingKind::tls_unique, BindingKind::tls_exporter}) {
+    const auto answer = need(Session::create(bound(server, kind)))->simple_enroll(elsewhere);
+    ASSERT_FALSE(answer);
+    EXPECT_EQ(answer.error().code, Errc::server_unauthorized);
+    EXPECT_NE(answer.error().hint.find("load balancer"), std::string::npos) << answer.error().hint;
+  }
 }
 
 TEST_F(ABoundRequest, LetsItsSourceSayWhyItCannotBeMade) {

@@ -112,6 +112,26 @@ TEST_F(ALogin, IsWhatTheServerWantsIfItChallengesForOne) {
   EXPECT_NE(answer.error().hint.find("wants a user and a password"), std::string::npos) << answer.error().hint;
 }
 
+TEST_F(ALogin, ThatIsOfAnotherKindThanTheServerWantsIsHintedAt) {
+  const struct {
+    EstLogin::Scheme wanted;
+    std::optional<Scheme> sent;  ///< none: a bearer token
+    std::string hint;
+  } table[] = {
+      {EstLogin::Scheme::digest, Scheme::basic, "by Digest"},
+      {EstLogin::Scheme::basic, Scheme::digest, "by Basic"},
+      {EstLogin::Scheme::bearer, Scheme::any, "wants a bearer token instead"},
+      {EstLogin::Scheme::basic, std::nullopt, "wants a user and a password instead"},
+  };
+  for (const auto& row : table) {
+    const EstServer server(wanting(row.wanted));
+    const auto answer = row.sent ? enroll(server, login(*row.sent)) : enroll(server, BearerToken{secret("t0ken")});
+    ASSERT_FALSE(answer) << row.hint;
+    EXPECT_EQ(answer.error().code, Errc::server_unauthorized);
+    EXPECT_NE(answer.error().hint.find(row.hint), std::string::npos) << answer.error().hint;
+  }
+}
+
 TEST_F(ALogin, IsNotMadeAtAServerThatTlsDoesNotTrust) {
   const EstServer server(wanting(EstLogin::Scheme::basic));
   auto spec = session_spec(server, device);
