@@ -144,7 +144,7 @@ std::string hint_for(const Answer& answer, std::string_view text, const Introduc
   if (speaks_of_binding(text)) return std::string(binding_hint(introduction.binding));
   const Offer offer = offer_of(answer.header("www-authenticate"));
   const bool unused = introduction.certificate == Certificate::unused;
-  const bool may_be_all = introduction.login == Login::none && !(answer.status == 401 && offer.any);
+  const bool may_be_all = introduction.login == Login::none && (answer.status != 401 || !offer.any);
   if (unused && may_be_all) return std::string(unused_certificate);
   if (answer.status == 400) return {};
   std::string hint(answer.status == 401 ? unauthorized_hint(offer, introduction) : forbidden_hint(offer, introduction));
