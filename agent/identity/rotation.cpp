@@ -78,6 +78,12 @@ Result<Rotation> take_issued(const Workplace& place, const Application& applicat
 
 // --- a key that the server made ---
 
+std::string names_of(const std::vector<KeyAlgorithm>& algorithms) {
+  std::vector<std::string_view> names;
+  for (const KeyAlgorithm algorithm : algorithms) names.push_back(algorithm_name(algorithm));
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
 Result<pki::ServerKey> read_server_key(const Workplace& place, const est::GeneratedKey& generated) {
   const auto decryption = read_decryption_key(place.profile.key.from_server.value_or(KeyFromServer{}));
   if (!decryption) return fail(decryption.error());
@@ -88,9 +94,10 @@ Result<pki::ServerKey> read_server_key(const Workplace& place, const est::Genera
   return fail(
       {.code = Errc::demand_unmet,
        .retry = Retry::after_operator,
-       .what = fmt::format("the server has made a key of the kind {}, which the profile does not allow",
-                           algorithm_name(key->public_key.algorithm)),
-       .hint = "see key.algorithm in " + place.profile.file.string() + ", and the profile that the CA issues by"});
+       .what = fmt::format("the server has made a key of the kind {}, and the profile allows {}",
+                           algorithm_name(key->public_key.algorithm), names_of(allowed)),
+       .hint = "see key.algorithm in " + place.profile.file.string() +
+               ", and which kind the server makes: it need not be that of the request"});
 }
 
 Result<Rotation> take_generated(const Workplace& place, const Application& application, const Submission& submission,

@@ -39,8 +39,9 @@ enum class BodyFlaw {
   crlf,          ///< good, in lines that end in CR LF
 };
 
-/// The forms of an HTTP answer.
-enum class HttpForm { length, chunked, http_1_0 };
+/// The forms of an HTTP answer. With `short_length` the Content-Length says 246 octets less than there are, as that of
+/// libest 3.2.0 does where it makes a key.
+enum class HttpForm { length, chunked, http_1_0, short_length };
 
 /// What becomes of a Full PKI Request.
 enum class CmcOutcome { issued, failed, pending };
@@ -66,6 +67,7 @@ struct Misbehaviour {
   std::chrono::milliseconds drip{0};  ///< if not 0: a byte at a time, and this between two
   std::string endless;                ///< after the answer: this again and again, until somebody hangs up
   std::optional<std::string> raw;     ///< these bytes instead of an answer, then the connection is closed
+  bool stays_open = false;            ///< the connection goes on though the client wants it to end
   CmcOutcome cmc = CmcOutcome::issued;
 };
 

@@ -36,7 +36,8 @@ struct SeenRequest {
   std::string version;                                       ///< "HTTP/1.1"
   std::vector<std::pair<std::string, std::string>> headers;  ///< names in lower case
   std::string body;
-  unsigned status = 0;  ///< of the answer that was meant
+  bool wants_more = true;  ///< over the same connection
+  unsigned status = 0;     ///< of the answer that was meant
 
   /// The value of a header, or nothing.
   [[nodiscard]] std::optional<std::string> header(std::string_view name) const;
