@@ -100,6 +100,15 @@ Result<pki::ServerKey> read_server_key(const Workplace& place, const est::Genera
                ", and which kind the server makes: it need not be that of the request"});
 }
 
+/// The token's own hint is for a key that is to be made in it.
+Error not_taken(Error error) {
+  if (error.code == Errc::token_unsupported)
+    error.hint =
+        "let the server make a key of a kind that the token takes (devidctl tokens), or let the token make it: without "
+        "key.generated_by";
+  return while_doing("take the server's key into the token", std::move(error));
+}
+
 Result<Rotation> take_generated(const Workplace& place, const Application& application, const Submission& submission,
                                 const est::GeneratedKey& generated) {
   auto key = read_server_key(place, generated);
@@ -112,7 +121,7 @@ Result<Rotation> take_generated(const Workplace& place, const Application& appli
        .authorization = provenance.authorization},
       key->pkcs8);
   key->pkcs8 = Secret();
-  if (!imported) return fail(while_doing("take the server's key into the token", std::move(imported.error())));
+  if (!imported) return fail(not_taken(std::move(imported.error())));
   const std::string pem = (*imported)->pem();
   place.abandoned_keys.add({.token = place.profile.token, .token_key_pem = pem});  // until it is in use
   auto accepted = accept(place, application, provenance.public_key, generated.certificates);
