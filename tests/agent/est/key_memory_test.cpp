@@ -80,7 +80,7 @@ class AKeyOnItsWay : public testing::TestWithParam<KeyAlgorithm> {
  protected:
   /// One exchange from its beginning to its end; nothing of it is kept.
   Traces exchange() {
-    const auto session = need(Session::create({.endpoint = need(Endpoint::parse(server_.url())),
+    auto session = need(Session::create({.endpoint = need(Endpoint::parse(server_.url())),
                                                .anchors = certificates(Cas::instance().pki.ca("operator").certificate_pem),
                                                .client = device_.credential(),
                                                .authentication = {},
@@ -92,12 +92,15 @@ class AKeyOnItsWay : public testing::TestWithParam<KeyAlgorithm> {
                                                .cancelled = {}}));
     const auto answer = need(session->server_keygen(Requests(new_key_.signing_key()).source()));
     const auto& generated = std::get<GeneratedKey>(answer);
-    const auto key = need(pki::read_server_key(generated.form, generated.key.reveal(), {}));
-    EXPECT_EQ(key.public_key.algorithm, GetParam());
     const BytesView der = generated.key.reveal();
     Traces traces{.octets = trace_of(der.subspan(place_in(GetParam()), 16)),
                   .base64 = trace_of_base64(der.subspan(place_in(GetParam()), 12))};
-    EXPECT_GE(copies_in_memory(traces.octets), 2U) << "it is found while it is there";
+    session.reset();
+    EXPECT_EQ(copies_in_memory(traces.octets), 1U) << "that of the answer";
+    EXPECT_EQ(copies_in_memory(traces.base64), 0U) << "what was received is gone";
+    const auto key = need(pki::read_server_key(generated.form, der, {}));
+    EXPECT_EQ(key.public_key.algorithm, GetParam());
+    EXPECT_EQ(copies_in_memory(traces.octets), 2U) << "it is found while it is there";
     return traces;
   }
 
