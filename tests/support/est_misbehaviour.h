@@ -46,6 +46,13 @@ enum class HttpForm { length, chunked, http_1_0, short_length };
 /// What becomes of a Full PKI Request.
 enum class CmcOutcome { issued, failed, pending };
 
+/// What is unusual about a key that the server makes.
+enum class KeygenHabit {
+  none,
+  libest,         ///< RSA-2048 whatever the request is for (libest: 4096), as PKCS#1, in a body as libest 3.2.0 writes it
+  not_encrypted,  ///< though the request names a decryption key
+};
+
 /// How a connection ends when an answer is cut.
 enum class Ending { abrupt, close_notify, stall };
 
@@ -69,6 +76,7 @@ struct Misbehaviour {
   std::optional<std::string> raw;     ///< these bytes instead of an answer, then the connection is closed
   bool stays_open = false;            ///< the connection goes on though the client wants it to end
   CmcOutcome cmc = CmcOutcome::issued;
+  KeygenHabit keygen = KeygenHabit::none;
 };
 
 /// Misbehaviours by name ("wrong-key", "status-503", …), for tests that go through all of them and for the command

@@ -97,7 +97,7 @@ class EstService {
                                                    const TlsPeer& peer) const;
   [[nodiscard]] bool may(EstOperation operation, const TlsPeer& peer) const;
   Reply enroll(EstOperation operation, const SeenRequest& request, const TlsPeer& peer, CertificateFlaw flaw);
-  Reply make_key(const SeenRequest& request, const TlsPeer& peer, CertificateFlaw flaw);
+  Reply make_key(const SeenRequest& request, const TlsPeer& peer, const Misbehaviour& misbehaviour);
   Reply full_cmc(const SeenRequest& request, const TlsPeer& peer, const Misbehaviour& misbehaviour);
   void remember(X509* certificate);
 
