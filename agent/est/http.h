@@ -35,7 +35,7 @@ struct Request {
 struct Answer {
   long status = 0;
   std::map<std::string, std::string, std::less<>> headers;  ///< of those that matter, by name in lower case
-  WipedText body;     ///< it may hold a private key
+  WipedText body;                                           ///< it may hold a private key
   bool cut = false;  ///< the body was longer than the limit: its beginning is here
 
   [[nodiscard]] std::string_view header(std::string_view name) const {

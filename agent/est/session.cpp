@@ -161,11 +161,9 @@ Result<Enrollment> Session::simple_reenroll(const CsrSource& source) {
 Result<KeyGeneration> Session::server_keygen(const CsrSource& source) {
   constexpr std::string_view operation = "serverkeygen";
   const auto ask = [&]() -> Result<KeyGeneration> {
-    auto answer = state_->post({.operation = operation,
-                                .type = request_type,
-                                .accept = keygen_type,
-                                .body_end = BodyEnd::last_boundary},
-                               source);
+    auto answer = state_->post(
+        {.operation = operation, .type = request_type, .accept = keygen_type, .body_end = BodyEnd::last_boundary},
+        source);
     if (!answer) return fail(std::move(answer.error()));
     if (auto* pending = std::get_if<Pending>(&*answer)) return std::move(*pending);
     auto generated = read_server_keygen(std::get<Answer>(*answer));

@@ -65,7 +65,8 @@ Result<std::optional<pki::Certificate>> read_certificate(const std::filesystem::
   if (!content) return fail(while_doing(doing, needs_operator(content.error(), Errc::config_missing)));
   auto certificates = pki::read_certificates(as_bytes(*content), 1);
   if (certificates) return std::optional(std::move(certificates->front()));
-  return fail(while_doing("use " + file.string(), needs_operator(std::move(certificates.error()), Errc::config_invalid)));
+  return fail(
+      while_doing("use " + file.string(), needs_operator(std::move(certificates.error()), Errc::config_invalid)));
 }
 
 Result<pki::DecryptionKey> read(const DecryptionKeyPair& pair) {

@@ -91,13 +91,12 @@ Result<pki::ServerKey> read_server_key(const Workplace& place, const est::Genera
   if (!key) return key;
   const auto& allowed = place.profile.key.algorithms;
   if (std::ranges::find(allowed, key->public_key.algorithm) != allowed.end()) return key;
-  return fail(
-      {.code = Errc::demand_unmet,
-       .retry = Retry::after_operator,
-       .what = fmt::format("the server has made a key of the kind {}, and the profile allows {}",
-                           algorithm_name(key->public_key.algorithm), names_of(allowed)),
-       .hint = "see key.algorithm in " + place.profile.file.string() +
-               ", and which kind the server makes: it need not be that of the request"});
+  return fail({.code = Errc::demand_unmet,
+               .retry = Retry::after_operator,
+               .what = fmt::format("the server has made a key of the kind {}, and the profile allows {}",
+                                   algorithm_name(key->public_key.algorithm), names_of(allowed)),
+               .hint = "see key.algorithm in " + place.profile.file.string() +
+                       ", and which kind the server makes: it need not be that of the request"});
 }
 
 /// The token's own hint is for a key that is to be made in it.

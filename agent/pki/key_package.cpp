@@ -75,18 +75,17 @@ ASN1_SEQUENCE_cb(OneAsymmetricKey,
     DEFINE_STACK_OF(OneAsymmetricKey)
         ASN1_ITEM_TEMPLATE(AsymmetricKeyPackage) = ASN1_EX_TEMPLATE_TYPE(ASN1_TFLG_SEQUENCE_OF, 0, AsymmetricKeyPackage,
                                                                          OneAsymmetricKey)
-            static_ASN1_ITEM_TEMPLATE_END(AsymmetricKeyPackage)
-                ASN1_SEQUENCE_cb(RsaPrivateKey, wipe_rsa_before_free) = {
-                    ASN1_SIMPLE(RsaPrivateKey, version, ASN1_INTEGER),
-                    ASN1_SIMPLE(RsaPrivateKey, modulus, ASN1_INTEGER),
-                    ASN1_SIMPLE(RsaPrivateKey, public_exponent, ASN1_INTEGER),
-                    ASN1_SIMPLE(RsaPrivateKey, private_exponent, ASN1_INTEGER),
-                    ASN1_SIMPLE(RsaPrivateKey, prime1, ASN1_INTEGER),
-                    ASN1_SIMPLE(RsaPrivateKey, prime2, ASN1_INTEGER),
-                    ASN1_SIMPLE(RsaPrivateKey, exponent1, ASN1_INTEGER),
-                    ASN1_SIMPLE(RsaPrivateKey, exponent2, ASN1_INTEGER),
-                    ASN1_SIMPLE(RsaPrivateKey, coefficient, ASN1_INTEGER)} static_ASN1_SEQUENCE_END_cb(RsaPrivateKey,
-                                                                                                       RsaPrivateKey)
+            static_ASN1_ITEM_TEMPLATE_END(AsymmetricKeyPackage) ASN1_SEQUENCE_cb(RsaPrivateKey, wipe_rsa_before_free) =
+                {ASN1_SIMPLE(RsaPrivateKey, version, ASN1_INTEGER),
+                 ASN1_SIMPLE(RsaPrivateKey, modulus, ASN1_INTEGER),
+                 ASN1_SIMPLE(RsaPrivateKey, public_exponent, ASN1_INTEGER),
+                 ASN1_SIMPLE(RsaPrivateKey, private_exponent, ASN1_INTEGER),
+                 ASN1_SIMPLE(RsaPrivateKey, prime1, ASN1_INTEGER),
+                 ASN1_SIMPLE(RsaPrivateKey, prime2, ASN1_INTEGER),
+                 ASN1_SIMPLE(RsaPrivateKey, exponent1, ASN1_INTEGER),
+                 ASN1_SIMPLE(RsaPrivateKey, exponent2, ASN1_INTEGER),
+                 ASN1_SIMPLE(RsaPrivateKey, coefficient, ASN1_INTEGER)} static_ASN1_SEQUENCE_END_cb(RsaPrivateKey,
+                                                                                                    RsaPrivateKey)
     // NOLINTEND
 
     constexpr std::size_t largest = 16384;
@@ -152,10 +151,9 @@ bool is_bare_rsa_key(BytesView der) {
   const auto key = parse<RsaPrivateKey, FreeRsa>(der, ASN1_ITEM_rptr(RsaPrivateKey));
   if (!key || ASN1_INTEGER_get(key->version) != 0) return false;
   // OpenSSL's own reader passes over the sign.
-  return std::ranges::all_of(
-      std::array{key->modulus, key->public_exponent, key->private_exponent, key->prime1, key->prime2, key->exponent1,
-                 key->exponent2, key->coefficient},
-      [](const ASN1_INTEGER* number) { return ASN1_STRING_type(number) == V_ASN1_INTEGER; });
+  return std::ranges::all_of(std::array{key->modulus, key->public_exponent, key->private_exponent, key->prime1,
+                                        key->prime2, key->exponent1, key->exponent2, key->coefficient},
+                             [](const ASN1_INTEGER* number) { return ASN1_STRING_type(number) == V_ASN1_INTEGER; });
 }
 
 /// Says what kind of key it is.

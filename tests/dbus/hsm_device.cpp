@@ -62,11 +62,11 @@ std::string HsmDevice::flaw_of_key(const fs::path& current) const {
   const auto key = run({.argv = {"openssl", "x509", "-in", current / "certificate.pem", "-noout", "-pubkey", "-out",
                                  place + "/public"}});
   if (!key.ok()) return "openssl x509: " + key.errors;
-  const auto signing =
-      run({.argv = {"pkcs11-tool", "--module", SoftHsm::module(), "--token-label", hsm_.token().label, "--login",
-                    "--pin", hsm_.token().pin, "--sign", "--mechanism", mechanism_for(place + "/public"), "--signature-format", "openssl",
-                    "--id", id, "--input-file", place + "/digest", "--output-file", place + "/signature"},
-           .environment = {hsm_.environment()}});
+  const auto signing = run(
+      {.argv = {"pkcs11-tool", "--module", SoftHsm::module(), "--token-label", hsm_.token().label, "--login", "--pin",
+                hsm_.token().pin, "--sign", "--mechanism", mechanism_for(place + "/public"), "--signature-format",
+                "openssl", "--id", id, "--input-file", place + "/digest", "--output-file", place + "/signature"},
+       .environment = {hsm_.environment()}});
   if (!signing.ok()) return "pkcs11-tool: " + signing.output + signing.errors;
   const auto proof = run({.argv = {"openssl", "pkeyutl", "-verify", "-pubin", "-inkey", place + "/public", "-sigfile",
                                    place + "/signature", "-in", place + "/digest"}});

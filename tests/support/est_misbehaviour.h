@@ -49,7 +49,7 @@ enum class CmcOutcome { issued, failed, pending };
 /// What is unusual about a key that the server makes.
 enum class KeygenHabit {
   none,
-  libest,         ///< RSA-2048 whatever the request is for (libest: 4096), as PKCS#1, in a body as libest 3.2.0 writes it
+  libest,  ///< RSA-2048 whatever the request is for (libest: 4096), as PKCS#1, in a body as libest 3.2.0 writes it
   not_encrypted,  ///< though the request names a decryption key
 };
 

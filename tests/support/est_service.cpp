@@ -180,9 +180,8 @@ Reply EstService::make_key(const SeenRequest& request, const TlsPeer& peer, cons
             .text = libest_keygen_body(key.get(), certificate.get())};
   }
   const bool encrypts = misbehaviour.keygen != KeygenHabit::not_encrypted;
-  auto body =
-      encrypts ? keygen_body(csr.get(), key.get(), certificate.get(), issuer_, keygen_recipients_)
-               : keygen_body(without_attributes(csr.get()).get(), key.get(), certificate.get(), issuer_, {});
+  auto body = encrypts ? keygen_body(csr.get(), key.get(), certificate.get(), issuer_, keygen_recipients_)
+                       : keygen_body(without_attributes(csr.get()).get(), key.get(), certificate.get(), issuer_, {});
   if (!body) return refuse(400, "the decryption key is not known here");
   remember(certificate.get());
   return {.status = 200, .media_type = keygen_media_type, .content = {}, .text = std::move(*body)};

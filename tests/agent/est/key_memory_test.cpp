@@ -38,20 +38,10 @@ class AServerElsewhere {
  private:
   std::vector<std::string> command_line() {
     const auto spec = server_spec();
-    return {DEVID_TEST_EST_SERVER,
-            "--die-with-parent",
-            "--port-file",
-            directory_.path() / "port",
-            "--server-cert",
-            spec.certificate,
-            "--server-key",
-            spec.key,
-            "--manufacturer-ca",
-            spec.manufacturer_ca,
-            "--issuer-cert",
-            spec.issuer.certificate,
-            "--issuer-key",
-            spec.issuer.key};
+    return {DEVID_TEST_EST_SERVER, "--die-with-parent",  "--port-file",   directory_.path() / "port",
+            "--server-cert",       spec.certificate,     "--server-key",  spec.key,
+            "--manufacturer-ca",   spec.manufacturer_ca, "--issuer-cert", spec.issuer.certificate,
+            "--issuer-key",        spec.issuer.key};
   }
 
   TemporaryDirectory directory_;
@@ -81,15 +71,15 @@ class AKeyOnItsWay : public testing::TestWithParam<KeyAlgorithm> {
   /// One exchange from its beginning to its end; nothing of it is kept.
   Traces exchange() {
     auto session = need(Session::create({.endpoint = need(Endpoint::parse(server_.url())),
-                                               .anchors = certificates(Cas::instance().pki.ca("operator").certificate_pem),
-                                               .client = device_.credential(),
-                                               .authentication = {},
-                                               .proxy = {},
-                                               .tls = {},
-                                               .binding = {},
-                                               .check_server = {},
-                                               .limits = {},
-                                               .cancelled = {}}));
+                                         .anchors = certificates(Cas::instance().pki.ca("operator").certificate_pem),
+                                         .client = device_.credential(),
+                                         .authentication = {},
+                                         .proxy = {},
+                                         .tls = {},
+                                         .binding = {},
+                                         .check_server = {},
+                                         .limits = {},
+                                         .cancelled = {}}));
     const auto answer = need(session->server_keygen(Requests(new_key_.signing_key()).source()));
     const auto& generated = std::get<GeneratedKey>(answer);
     const BytesView der = generated.key.reveal();

@@ -189,7 +189,8 @@ TEST_F(AFullPkiExchange, IsReadByStatusAndMediaType) {
   ASSERT_TRUE(exchange());
   Answer answer = ask("fullcmc", cmc_request_type, request.der);
   const auto with = [&](long status, const std::string& type, std::string_view body) {
-    return read({.status = status, .headers = {{"content-type", type}, {"retry-after", "90"}}, .body = WipedText(body)});
+    return read(
+        {.status = status, .headers = {{"content-type", type}, {"retry-after", "90"}}, .body = WipedText(body)});
   };
   EXPECT_TRUE(with(200, "application/pkcs7-mime", answer.body));
   EXPECT_EQ(with(200, "text/html", answer.body).error().code, Errc::server_protocol);

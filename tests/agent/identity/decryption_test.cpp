@@ -69,9 +69,9 @@ TEST_F(TheDecryptionKeyOfAProfile, IsASharedSecretOf128To256Bits) {
 
 TEST_F(TheDecryptionKeyOfAProfile, IsRefusedWhereTheSecretIsNoAesKeyAndNeverShown) {
   const std::string good(32, '5');
-  for (const auto& bad : {good.substr(1), good + "5", good + "55", good + good + "55", "g" + good.substr(1),
-                          good.substr(1) + "g", good + "\n\n", " " + good, "0x" + good.substr(2), std::string("hunter2"),
-                          std::string(31, '5') + "\x80"}) {
+  for (const auto& bad :
+       {good.substr(1), good + "5", good + "55", good + good + "55", "g" + good.substr(1), good.substr(1) + "g",
+        good + "\n\n", " " + good, "0x" + good.substr(2), std::string("hunter2"), std::string(31, '5') + "\x80"}) {
     const KeyFromServer settings = shared(bad);
     expect_error(settings, Errc::config_invalid, "is no AES key");
     const auto key = read_decryption_key(settings);

@@ -51,7 +51,11 @@ class AServerThatMakesTheKeys : public Site {
 
   void use(const std::string& decryption, const std::string& key = {}) {
     const std::string table = decryption.empty() ? "" : "[key.decryption]\n" + decryption;
-    write_profile("[key]\ngenerated_by = \"server\"\n" + key + table);
+    // An RSA key can take the server seconds.
+    write_file(etc() / "identities.d/gateway.toml",
+               "[server]\nurl = \"" + server_->url("localhost") + "\"\ntrust_anchors = \"" +
+                   Authorities::get().operator_ca.certificate.string() + "\"\ntimeout = \"30s\"\n" + idevid_ +
+                   "[key]\ngenerated_by = \"server\"\n" + key + table);
     load();
   }
   static std::string shared(const fs::path& secret, const std::string& identifier = "shared") {

@@ -90,8 +90,7 @@ TEST_F(AWish, IsForWhatTheCaHasChosenWhereItMayChangeNamesAndTheDeviceRenews) {
   EXPECT_EQ(wish(JobKind::enroll, current).names, profile_.names);
   const auto made = wish(JobKind::renew, current);
   EXPECT_EQ(made.name_policy, pki::NamePolicy::ca_may_change);
-  EXPECT_EQ(made.names.subject,
-            (Subject{{.type = "O", .value = "Operator"}, {.type = "CN", .value = "unit 4"}}));
+  EXPECT_EQ(made.names.subject, (Subject{{.type = "O", .value = "Operator"}, {.type = "CN", .value = "unit 4"}}));
   EXPECT_THAT(made.names.alternatives, ElementsAre(pki::AlternativeName{.kind = Kind::dns, .value = "unit-4.example"},
                                                    pki::AlternativeName{.kind = Kind::ip, .value = "192.0.2.4"}));
   EXPECT_EQ(wish(JobKind::renew, std::nullopt).names, profile_.names);
