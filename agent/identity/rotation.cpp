@@ -80,6 +80,7 @@ Result<Rotation> take_issued(const Workplace& place, const Application& applicat
 
 std::string names_of(const std::vector<KeyAlgorithm>& algorithms) {
   std::vector<std::string_view> names;
+  names.reserve(algorithms.size());
   for (const KeyAlgorithm algorithm : algorithms) names.push_back(algorithm_name(algorithm));
   return fmt::format("{}", fmt::join(names, ", "));
 }
