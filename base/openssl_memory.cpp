@@ -1,42 +1,19 @@
 #include "base/openssl_memory.h"
 
-#include <malloc.h>
 #include <openssl/crypto.h>
 
-#include <algorithm>
-#include <cstdlib>
-#include <cstring>
+#include "base/wiping_heap.h"
 
 namespace devid {
 namespace {
 
-// NOLINTBEGIN(cppcoreguidelines-no-malloc,cppcoreguidelines-owning-memory): this is the allocator
+void* allocate(std::size_t size, const char* /*file*/, int /*line*/) { return wiping_heap::allocate(size); }
 
-void release(void* memory, const char* /*file*/, int /*line*/) {
-  if (memory == nullptr) return;
-  ::explicit_bzero(memory, ::malloc_usable_size(memory));
-  std::free(memory);
+void* reallocate(void* memory, std::size_t size, const char* /*file*/, int /*line*/) {
+  return wiping_heap::reallocate(memory, size);
 }
 
-void* allocate(std::size_t size, const char* /*file*/, int /*line*/) { return std::malloc(size); }
-
-/// realloc() itself may move the octets and leave a copy behind.
-void* reallocate(void* memory, std::size_t size, const char* file, int line) {
-  if (memory == nullptr) return std::malloc(size);
-  if (size == 0) {
-    release(memory, file, line);
-    return nullptr;
-  }
-  const std::size_t had = ::malloc_usable_size(memory);
-  if (size <= had) return memory;
-  void* const larger = std::malloc(size);
-  if (larger == nullptr) return nullptr;
-  std::memcpy(larger, memory, std::min(had, size));
-  release(memory, file, line);
-  return larger;
-}
-
-// NOLINTEND(cppcoreguidelines-no-malloc,cppcoreguidelines-owning-memory)
+void release(void* memory, const char* /*file*/, int /*line*/) { wiping_heap::release(memory); }
 
 }  // namespace
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "agent/est/ascii.h"
-#include "base/secret.h"
+#include "base/wiped_text.h"
 
 namespace devid::est {
 namespace {
@@ -37,24 +37,6 @@ std::string_view without_armour(std::string_view text) {
   return inner.ends_with(foot) ? inner.substr(0, inner.size() - foot.size()) : text;
 }
 
-/// A body can hold a private key.
-class Digits {
- public:
-  explicit Digits(std::string_view text) : text_(text) { std::erase_if(text_, ascii::is_blank); }
-  Digits(const Digits&) = delete;
-  Digits& operator=(const Digits&) = delete;
-  Digits(Digits&&) = delete;
-  Digits& operator=(Digits&&) = delete;
-  ~Digits() {
-    text_.resize(text_.capacity());  // what was erased left its end behind
-    wipe(std::as_writable_bytes(std::span(text_)));
-  }
-  [[nodiscard]] std::string_view view() const { return text_; }
-
- private:
-  std::string text_;
-};
-
 }  // namespace
 
 std::string encode_body(BytesView der) {
@@ -75,8 +57,9 @@ std::size_t encoded_size(std::size_t bytes) {
 
 Result<Bytes> decode_body(std::string_view text) {
   text = text.substr(0, text.find_last_not_of('\0') + 1);
-  const Digits owned(without_armour(ascii::trim(text)));
-  const std::string_view digits = owned.view();
+  WipedText owned(without_armour(ascii::trim(text)));
+  std::erase_if(owned, ascii::is_blank);
+  const std::string_view digits = owned;
 
   const std::size_t padding = digits.size() - (digits.find_last_not_of('=') + 1);
   const std::string_view payload = digits.substr(0, digits.size() - padding);

@@ -9,6 +9,7 @@
 
 #include "agent/est/binding.h"
 #include "agent/est/curl_error.h"
+#include "agent/est/curl_library.h"
 #include "agent/est/curl_options.h"
 #include "agent/est/proxy_error.h"
 #include "agent/est/reception.h"
@@ -19,7 +20,6 @@
 namespace devid::est {
 namespace {
 
-using Easy = Owned<CURL, curl_easy_cleanup>;
 using Lines = Owned<curl_slist, curl_slist_free_all>;
 using std::chrono::milliseconds;
 
@@ -133,8 +133,7 @@ CURLcode Connection::State::on_context(CURL* easy, void* context, void* self) {
 
 /// A handle of libcurl with what is the same for every exchange, and no connection yet.
 Result<> Connection::State::open() {
-  static const CURLcode started = curl_global_init(CURL_GLOBAL_DEFAULT);
-  easy.reset(started == CURLE_OK ? curl_easy_init() : nullptr);
+  easy = make_easy();
   if (!easy) return fail(curl_error({.code = CURLE_FAILED_INIT}));
   const char* none = nullptr;
   return CurlOptions(easy.get())
@@ -173,11 +172,14 @@ Result<> Connection::State::address(const Request& request, milliseconds time, R
     append(lines, "Content-Transfer-Encoding: base64");
     append(lines, "Expect:");
   }
+  const bool to_last_boundary = request.body_end == BodyEnd::last_boundary;
+  if (to_last_boundary) append(lines, "Connection: close");
   return CurlOptions(easy.get())
       .set(CURLOPT_HTTPGET, 1L)
       .set(CURLOPT_URL, request.url.c_str())
       .set(CURLOPT_HTTPHEADER, lines.get())
       .set(CURLOPT_TIMEOUT_MS, static_cast<long>(time.count()))
+      .set(CURLOPT_IGNORE_CONTENT_LENGTH, to_last_boundary ? 1L : 0L)
       .set(CURLOPT_HEADERDATA, static_cast<void*>(&reception))
       .set(CURLOPT_WRITEDATA, static_cast<void*>(&reception))
       // With a binding each connection has a handshake of its own: a resumed one may be somebody else's (RFC 7627 1).
@@ -250,7 +252,7 @@ Error Connection::State::explain(CURLcode code, const Reception& reception, unsi
 }
 
 Result<Answer> Connection::State::exchange(const Request& request, milliseconds time, Posting* posting) {
-  Reception reception(spec.limits.answer_bytes);
+  Reception reception(spec.limits.answer_bytes, request.body_end);
   Result<> ready;
   if (!tls.suits_binding()) ready = open();
   if (ready) ready = address(request, time, reception);
@@ -266,7 +268,8 @@ Result<Answer> Connection::State::exchange(const Request& request, milliseconds 
 
   if (posting != nullptr && posting->error) return fail(std::move(*posting->error));
   const bool cut_refusal = code == CURLE_WRITE_ERROR && reception.answer.cut && reception.answer.status != 200;
-  if (code != CURLE_OK && !cut_refusal) return fail(explain(code, reception, configured));
+  const bool ended_here = code == CURLE_WRITE_ERROR && reception.body_ended();
+  if (code != CURLE_OK && !cut_refusal && !ended_here) return fail(explain(code, reception, configured));
   // curl takes a connection that ends within the head for an answer without a body.
   if (!reception.head_complete()) return fail(explain(CURLE_PARTIAL_FILE, reception, configured));
   return std::move(reception.answer);

@@ -21,7 +21,7 @@ class CurlOptions {
     if (code_ == CURLE_OK) code_ = curl_easy_setopt(easy_, option, value);
     return *this;
   }
-  /// A text option. libcurl makes a copy, and wipes none: a handle with secrets should not live long.
+  /// A text option. libcurl makes a copy for as long as the handle lives: one with secrets should not live long.
   CurlOptions& set_secret(CURLoption option, const Secret& value);
   CurlOptions& set_authentication(const HttpAuthentication& authentication);
   /// The proxy on the way to `host`, which has no brackets; none for an exception. Without one the environment's

@@ -8,13 +8,13 @@
 
 #include "agent/est/ascii.h"
 #include "agent/est/curl_error.h"
+#include "agent/est/curl_library.h"
 #include "agent/est/curl_options.h"
 #include "base/owned.h"
 
 namespace devid::est {
 namespace {
 
-using Easy = Owned<CURL, curl_easy_cleanup>;
 using Lines = Owned<curl_slist, curl_slist_free_all>;
 using Handle = Owned<CURLU, curl_url_cleanup>;
 using Text = Owned<char, curl_free>;
@@ -99,8 +99,7 @@ class Fetch {
       : what_(what), spec_(spec), url_(what.url), end_(SteadyClock::now() + spec.time) {}
 
   Result<Bytes> run() {
-    static const CURLcode started = curl_global_init(CURL_GLOBAL_DEFAULT);
-    if (started == CURLE_OK) easy_.reset(curl_easy_init());
+    easy_ = make_easy();
     if (!easy_) return fail(curl_error({.code = CURLE_FAILED_INIT}));
     if (auto ready = set_up(); !ready) return tl::unexpected(std::move(ready.error()));
     for (unsigned redirects = 0; redirects <= most_redirects; ++redirects) {

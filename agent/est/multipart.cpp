@@ -111,6 +111,20 @@ Result<std::string> delimiter_of(const MediaType& type) {
 
 }  // namespace
 
+bool ends_with_last_boundary(std::string_view body, const MediaType& type) {
+  constexpr std::size_t looked_at = 256;
+  if (!type.name.starts_with("multipart/")) return false;
+  const auto delimiter = delimiter_of(type);
+  if (!delimiter) return false;
+  const bool is_all = body.size() <= looked_at;
+  if (!is_all) body.remove_prefix(body.size() - looked_at);
+  body = body.substr(0, body.find_last_not_of(std::string_view(" \t\r\n\0", 5)) + 1);
+  const std::string last = *delimiter + "--";
+  if (!body.ends_with(last)) return false;
+  body.remove_suffix(last.size());
+  return body.empty() ? is_all : body.ends_with('\n');
+}
+
 Result<std::vector<Part>> split_multipart(std::string_view body, const MediaType& type) {
   const auto delimiter = delimiter_of(type);
   if (!delimiter) return fail(delimiter.error());

@@ -17,6 +17,10 @@ struct Part {
   std::string_view body;                                    ///< in the body that was given
 };
 
+/// Whether a body ends with the last boundary of its media type, on a line of its own, and white space or NUL octets.
+/// Looks at a few octets at the end, however long it is.
+bool ends_with_last_boundary(std::string_view body, const MediaType& type);
+
 /// Takes a multipart body apart, as a tolerant reader: lines end in CR LF or LF, a preamble and an epilogue are passed
 /// over, header lines may be folded, NUL octets may follow. At most 8 parts, 64 header lines each. Error:
 /// answer_malformed, for a boundary that is missing, longer than 70 characters or not found, and a last one that is not

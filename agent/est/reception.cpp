@@ -4,6 +4,8 @@
 #include <array>
 
 #include "agent/est/ascii.h"
+#include "agent/est/media_type.h"
+#include "agent/est/multipart.h"
 
 namespace devid::est {
 namespace {
@@ -52,7 +54,11 @@ bool Reception::take_body(std::string_view piece) {
   const std::size_t room = body_limit_ - answer.body.size();
   answer.body.append(piece.substr(0, room));
   answer.cut = piece.size() > room;
-  return !answer.cut;
+  if (body_end_ == BodyEnd::last_boundary && !answer.cut) {
+    const auto type = MediaType::parse(answer.header("content-type"));
+    body_ended_ = type && ends_with_last_boundary(answer.body, *type);
+  }
+  return !answer.cut && !body_ended_;
 }
 
 }  // namespace devid::est

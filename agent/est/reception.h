@@ -12,7 +12,8 @@ class Reception {
  public:
   static constexpr std::size_t head_limit = 65536;  ///< of all heads of one exchange
 
-  explicit Reception(std::size_t body_limit) : body_limit_(body_limit) {}
+  explicit Reception(std::size_t body_limit, BodyEnd body_end = BodyEnd::announced)
+      : body_limit_(body_limit), body_end_(body_end) {}
   Reception(const Reception&) = delete;
   Reception& operator=(const Reception&) = delete;
   Reception(Reception&&) = delete;
@@ -25,6 +26,8 @@ class Reception {
   /// A piece of the body. Returns whether more may come.
   bool take_body(std::string_view piece);
 
+  /// Whether the body has come to the end that BodyEnd::last_boundary means.
+  [[nodiscard]] bool body_ended() const { return body_ended_; }
   [[nodiscard]] bool head_complete() const { return head_complete_; }
   [[nodiscard]] bool head_too_large() const { return head_bytes_ > head_limit; }
   Answer answer;
@@ -33,9 +36,11 @@ class Reception {
   void take_field(std::string_view line);
 
   std::size_t body_limit_;
+  BodyEnd body_end_;
   std::size_t head_bytes_ = 0;
   bool head_complete_ = false;
   std::string* open_ = nullptr;  ///< what a folded line goes on with
+  bool body_ended_ = false;
 };
 
 }  // namespace devid::est

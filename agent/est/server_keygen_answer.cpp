@@ -1,7 +1,6 @@
 #include "agent/est/server_keygen_answer.h"
 
 #include <optional>
-#include <span>
 #include <string>
 #include <utility>
 
@@ -18,23 +17,6 @@ namespace {
 constexpr std::string_view multipart = "multipart/mixed";
 constexpr std::string_view plain_key = "application/pkcs8";
 constexpr std::string_view cms = "application/pkcs7-mime";
-
-/// Wipes a body when it is done with.
-class Wiper {
- public:
-  explicit Wiper(std::string& text) : text_(text) {}
-  Wiper(const Wiper&) = delete;
-  Wiper& operator=(const Wiper&) = delete;
-  Wiper(Wiper&&) = delete;
-  Wiper& operator=(Wiper&&) = delete;
-  ~Wiper() {
-    wipe(std::as_writable_bytes(std::span(text_)));
-    text_.clear();
-  }
-
- private:
-  std::string& text_;
-};
 
 Error malformed(std::string reason) {
   return {.code = Errc::answer_malformed,
@@ -94,8 +76,7 @@ Result<Parts> sort(const std::vector<Part>& parts) {
 
 }  // namespace
 
-Result<GeneratedKey> read_server_keygen(Answer&& answer) {
-  const Wiper wiper(answer.body);
+Result<GeneratedKey> read_server_keygen(const Answer& answer) {
   if (answer.status != 200) return fail(refusal(answer));
   const auto type = MediaType::parse(answer.header("content-type"));
   if (!type || type->name != multipart)

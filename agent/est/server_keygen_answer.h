@@ -18,9 +18,9 @@ struct GeneratedKey {
 };
 
 /// Reads an answer of /serverkeygen: multipart/mixed, one part application/pkcs8, or application/pkcs7-mime with the
-/// smime-type server-generated-key, and one of certificates, in either order. Parts of other types are passed over. The
-/// body is wiped in any case, since it holds a key; where it came from is the caller's. Errors: those of refusal() for
+/// smime-type server-generated-key, and one of certificates, in either order. Parts of other types are passed over.
+/// Errors: those of refusal() for
 /// another status than 200; server_protocol for another media type; answer_malformed.
-Result<GeneratedKey> read_server_keygen(Answer&& answer);
+Result<GeneratedKey> read_server_keygen(const Answer& answer);
 
 }  // namespace devid::est

@@ -38,6 +38,7 @@ struct Posting {
   std::string_view operation;
   std::string_view type;    ///< of what is sent
   std::string_view accept;  ///< of what is expected
+  BodyEnd body_end = BodyEnd::announced;
 };
 
 struct Session::State {
@@ -66,7 +67,8 @@ Result<Answer> Session::State::get(std::string_view operation, std::string_view 
 Result<std::variant<Answer, Pending>> Session::State::post(const Posting& posting, const CsrSource& source) const {
   auto answer = connection->ask({.url = url(posting.operation),
                                  .accept = std::string(posting.accept),
-                                 .content = Content{.type = std::string(posting.type), .source = source}});
+                                 .content = Content{.type = std::string(posting.type), .source = source},
+                                 .body_end = posting.body_end});
   if (!answer) return fail(std::move(answer.error()));
   if (is_pending(*answer))
     return Pending{.retry_after = retry_after_of(*answer).value_or(Seconds(0)), .text = text_of(*answer)};
@@ -154,10 +156,12 @@ Result<Enrollment> Session::simple_reenroll(const CsrSource& source) {
 Result<KeyGeneration> Session::server_keygen(const CsrSource& source) {
   constexpr std::string_view operation = "serverkeygen";
   const auto ask = [&]() -> Result<KeyGeneration> {
-    auto answer = state_->post({.operation = operation, .type = request_type, .accept = keygen_type}, source);
+    auto answer = state_->post(
+        {.operation = operation, .type = request_type, .accept = keygen_type, .body_end = BodyEnd::last_boundary},
+        source);
     if (!answer) return fail(std::move(answer.error()));
     if (auto* pending = std::get_if<Pending>(&*answer)) return std::move(*pending);
-    auto generated = read_server_keygen(std::get<Answer>(std::move(*answer)));
+    auto generated = read_server_keygen(std::get<Answer>(*answer));
     if (!generated) return fail(std::move(generated.error()));
     return std::move(*generated);
   };

@@ -47,8 +47,8 @@ using KeyGeneration = std::variant<GeneratedKey, Pending>;
 
 /// One EST client session: one TLS connection, opened by the first operation, over which all others go.
 /// https only, TLS 1.2 or newer, the server's name and chain verified against the anchors, no redirect but within the
-/// origin, every answer bounded in time and size. libcurl underneath, which has its own copy of a password or token,
-/// and wipes none: a session should live no longer than a job.
+/// origin, every answer bounded in time and size. libcurl underneath, which has its own copy of a password or token
+/// for as long as it lives: a session should live no longer than a job.
 /// Errors of every operation: network_unreachable, network_timeout, proxy_failed, tls_untrusted, tls_failed,
 /// server_unavailable, server_refused, server_unauthorized (the server's own text as reason), server_protocol,
 /// answer_too_large, answer_malformed, cancelled, the token's errors where the token failed during the handshake,
@@ -79,7 +79,9 @@ class Session {
   Result<Enrollment> simple_reenroll(const CsrSource& source);
   Result<Enrollment> simple_reenroll(BytesView csr) { return simple_reenroll(ready_made(csr)); }
 
-  /// POST /serverkeygen (RFC 7030 4.4) with a PKCS#10 request: the server makes the key.
+  /// POST /serverkeygen (RFC 7030 4.4) with a PKCS#10 request: the server makes the key. The answer may be longer than
+  /// its Content-Length says; it ends with the last boundary, and so does the connection: an operation after this one
+  /// opens another.
   Result<KeyGeneration> server_keygen(const CsrSource& source);
 
   /// POST /fullcmc (RFC 7030 4.3) with a Full PKI Request. The response must be of somebody whom `anchors` trust:

@@ -52,16 +52,21 @@ Result<pki::DecryptionKey> read(const SharedSecret& shared) {
       pki::SymmetricDecryptionKey{.identifier = to_bytes(as_bytes(shared.identifier)), .key = std::move(*key)});
 }
 
+Error needs_operator(Error error, Errc code) {
+  error.code = code;
+  error.retry = Retry::after_operator;
+  error.hint = "key.decryption.certificate must name a file with the certificate of the private key, in PEM or DER";
+  return error;
+}
+
 Result<std::optional<pki::Certificate>> read_certificate(const std::filesystem::path& file) {
   if (file.empty()) return std::optional<pki::Certificate>();
   const auto content = read_file(file, longest_certificate, Errc::config_missing);
-  if (!content) return fail(while_doing(doing, content.error()));
+  if (!content) return fail(while_doing(doing, needs_operator(content.error(), Errc::config_missing)));
   auto certificates = pki::read_certificates(as_bytes(*content), 1);
   if (certificates) return std::optional(std::move(certificates->front()));
-  Error error = while_doing("use " + file.string(), std::move(certificates.error()));
-  error.code = Errc::config_invalid;
-  error.retry = Retry::after_operator;
-  return fail(std::move(error));
+  return fail(
+      while_doing("use " + file.string(), needs_operator(std::move(certificates.error()), Errc::config_invalid)));
 }
 
 Result<pki::DecryptionKey> read(const DecryptionKeyPair& pair) {

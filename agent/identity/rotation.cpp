@@ -78,6 +78,13 @@ Result<Rotation> take_issued(const Workplace& place, const Application& applicat
 
 // --- a key that the server made ---
 
+std::string names_of(const std::vector<KeyAlgorithm>& algorithms) {
+  std::vector<std::string_view> names;
+  names.reserve(algorithms.size());
+  for (const KeyAlgorithm algorithm : algorithms) names.push_back(algorithm_name(algorithm));
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
 Result<pki::ServerKey> read_server_key(const Workplace& place, const est::GeneratedKey& generated) {
   const auto decryption = read_decryption_key(place.profile.key.from_server.value_or(KeyFromServer{}));
   if (!decryption) return fail(decryption.error());
@@ -85,12 +92,21 @@ Result<pki::ServerKey> read_server_key(const Workplace& place, const est::Genera
   if (!key) return key;
   const auto& allowed = place.profile.key.algorithms;
   if (std::ranges::find(allowed, key->public_key.algorithm) != allowed.end()) return key;
-  return fail(
-      {.code = Errc::demand_unmet,
-       .retry = Retry::after_operator,
-       .what = fmt::format("the server has made a key of the kind {}, which the profile does not allow",
-                           algorithm_name(key->public_key.algorithm)),
-       .hint = "see key.algorithm in " + place.profile.file.string() + ", and the profile that the CA issues by"});
+  return fail({.code = Errc::demand_unmet,
+               .retry = Retry::after_operator,
+               .what = fmt::format("the server has made a key of the kind {}, and the profile allows {}",
+                                   algorithm_name(key->public_key.algorithm), names_of(allowed)),
+               .hint = "see key.algorithm in " + place.profile.file.string() +
+                       ", and which kind the server makes: it need not be that of the request"});
+}
+
+/// The token's own hint is for a key that is to be made in it.
+Error not_taken(Error error) {
+  if (error.code == Errc::token_unsupported)
+    error.hint =
+        "let the server make a key of a kind that the token takes (devidctl tokens), or let the token make it: without "
+        "key.generated_by";
+  return while_doing("take the server's key into the token", std::move(error));
 }
 
 Result<Rotation> take_generated(const Workplace& place, const Application& application, const Submission& submission,
@@ -105,7 +121,7 @@ Result<Rotation> take_generated(const Workplace& place, const Application& appli
        .authorization = provenance.authorization},
       key->pkcs8);
   key->pkcs8 = Secret();
-  if (!imported) return fail(while_doing("take the server's key into the token", std::move(imported.error())));
+  if (!imported) return fail(not_taken(std::move(imported.error())));
   const std::string pem = (*imported)->pem();
   place.abandoned_keys.add({.token = place.profile.token, .token_key_pem = pem});  // until it is in use
   auto accepted = accept(place, application, provenance.public_key, generated.certificates);

@@ -4,6 +4,8 @@
 #include <openssl/err.h>
 #include <openssl/x509.h>
 
+#include <algorithm>
+#include <array>
 #include <memory>
 #include <string>
 #include <utility>
@@ -28,12 +30,37 @@ struct OneAsymmetricKey {
   ASN1_BIT_STRING* public_key;
 };
 
-/// Wipes the key before its memory is given back; OpenSSL calls it, also when it stops in the middle of reading.
+// RSAPrivateKey ::= SEQUENCE { version INTEGER, modulus … coefficient INTEGER }: PKCS#1 (RFC 8017 A.1.2). Version 0 has
+// two primes, and nothing behind the coefficient.
+struct RsaPrivateKey {
+  ASN1_INTEGER* version;
+  ASN1_INTEGER* modulus;
+  ASN1_INTEGER* public_exponent;
+  ASN1_INTEGER* private_exponent;
+  ASN1_INTEGER* prime1;
+  ASN1_INTEGER* prime2;
+  ASN1_INTEGER* exponent1;
+  ASN1_INTEGER* exponent2;
+  ASN1_INTEGER* coefficient;
+};
+
+void wipe_string(ASN1_STRING* string) {
+  if (string != nullptr) OPENSSL_cleanse(string->data, static_cast<std::size_t>(string->length));
+}
+
+/// Wipes a key before its memory is given back; OpenSSL calls it, also when it stops in the middle of reading.
 int wipe_before_free(int operation, ASN1_VALUE** value, const ASN1_ITEM* /*item*/, void* /*argument*/) {
   if (operation != ASN1_OP_FREE_PRE || value == nullptr || *value == nullptr) return 1;
-  const auto* key = reinterpret_cast<const OneAsymmetricKey*>(*value);
-  if (key->private_key != nullptr)
-    OPENSSL_cleanse(key->private_key->data, static_cast<std::size_t>(key->private_key->length));
+  wipe_string(reinterpret_cast<const OneAsymmetricKey*>(*value)->private_key);
+  return 1;
+}
+
+int wipe_rsa_before_free(int operation, ASN1_VALUE** value, const ASN1_ITEM* /*item*/, void* /*argument*/) {
+  if (operation != ASN1_OP_FREE_PRE || value == nullptr || *value == nullptr) return 1;
+  const auto& key = *reinterpret_cast<const RsaPrivateKey*>(*value);
+  for (ASN1_INTEGER* const number :
+       {key.private_exponent, key.prime1, key.prime2, key.exponent1, key.exponent2, key.coefficient})
+    wipe_string(number);
   return 1;
 }
 
@@ -48,7 +75,17 @@ ASN1_SEQUENCE_cb(OneAsymmetricKey,
     DEFINE_STACK_OF(OneAsymmetricKey)
         ASN1_ITEM_TEMPLATE(AsymmetricKeyPackage) = ASN1_EX_TEMPLATE_TYPE(ASN1_TFLG_SEQUENCE_OF, 0, AsymmetricKeyPackage,
                                                                          OneAsymmetricKey)
-            static_ASN1_ITEM_TEMPLATE_END(AsymmetricKeyPackage)
+            static_ASN1_ITEM_TEMPLATE_END(AsymmetricKeyPackage) ASN1_SEQUENCE_cb(RsaPrivateKey, wipe_rsa_before_free) =
+                {ASN1_SIMPLE(RsaPrivateKey, version, ASN1_INTEGER),
+                 ASN1_SIMPLE(RsaPrivateKey, modulus, ASN1_INTEGER),
+                 ASN1_SIMPLE(RsaPrivateKey, public_exponent, ASN1_INTEGER),
+                 ASN1_SIMPLE(RsaPrivateKey, private_exponent, ASN1_INTEGER),
+                 ASN1_SIMPLE(RsaPrivateKey, prime1, ASN1_INTEGER),
+                 ASN1_SIMPLE(RsaPrivateKey, prime2, ASN1_INTEGER),
+                 ASN1_SIMPLE(RsaPrivateKey, exponent1, ASN1_INTEGER),
+                 ASN1_SIMPLE(RsaPrivateKey, exponent2, ASN1_INTEGER),
+                 ASN1_SIMPLE(RsaPrivateKey, coefficient, ASN1_INTEGER)} static_ASN1_SEQUENCE_END_cb(RsaPrivateKey,
+                                                                                                    RsaPrivateKey)
     // NOLINTEND
 
     constexpr std::size_t largest = 16384;
@@ -56,6 +93,11 @@ ASN1_SEQUENCE_cb(OneAsymmetricKey,
 struct FreeKey {
   void operator()(OneAsymmetricKey* key) const noexcept {
     ASN1_item_free(reinterpret_cast<ASN1_VALUE*>(key), ASN1_ITEM_rptr(OneAsymmetricKey));
+  }
+};
+struct FreeRsa {
+  void operator()(RsaPrivateKey* key) const noexcept {
+    ASN1_item_free(reinterpret_cast<ASN1_VALUE*>(key), ASN1_ITEM_rptr(RsaPrivateKey));
   }
 };
 struct FreePackage {
@@ -104,12 +146,33 @@ Result<Secret> encode(OneAsymmetricKey& key) {
   return secret;
 }
 
+/// Whether all of `der` is an RSA key of PKCS#1 with two primes.
+bool is_bare_rsa_key(BytesView der) {
+  const auto key = parse<RsaPrivateKey, FreeRsa>(der, ASN1_ITEM_rptr(RsaPrivateKey));
+  if (!key || ASN1_INTEGER_get(key->version) != 0) return false;
+  // OpenSSL's own reader passes over the sign.
+  return std::ranges::all_of(std::array{key->modulus, key->public_exponent, key->private_exponent, key->prime1,
+                                        key->prime2, key->exponent1, key->exponent2, key->coefficient},
+                             [](const ASN1_INTEGER* number) { return ASN1_STRING_type(number) == V_ASN1_INTEGER; });
+}
+
+/// Says what kind of key it is.
+Result<Secret> wrap_rsa_key(BytesView der) {
+  const Key key(reinterpret_cast<OneAsymmetricKey*>(ASN1_item_new(ASN1_ITEM_rptr(OneAsymmetricKey))));
+  if (!key || X509_ALGOR_set0(key->algorithm, OBJ_nid2obj(NID_rsaEncryption), V_ASN1_NULL, nullptr) != 1 ||
+      ASN1_OCTET_STRING_set(key->private_key, as_uchar(der), static_cast<int>(der.size())) != 1)
+    return fail(openssl_error(Errc::internal, Retry::later, "cannot encode a private key"));
+  return encode(*key);
+}
+
 }  // namespace
 
 Result<Secret> read_key_package(BytesView der) {
   ERR_clear_error();
   if (der.size() > largest) return fail(malformed("it is longer than " + std::to_string(largest) + " bytes"));
   if (const auto key = parse<OneAsymmetricKey, FreeKey>(der, ASN1_ITEM_rptr(OneAsymmetricKey))) return encode(*key);
+  ERR_clear_error();
+  if (is_bare_rsa_key(der)) return wrap_rsa_key(der);
   ERR_clear_error();
   const auto package = parse<STACK_OF(OneAsymmetricKey), FreePackage>(der, ASN1_ITEM_rptr(AsymmetricKeyPackage));
   if (!package) return fail(malformed(openssl_reason()));

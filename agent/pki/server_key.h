@@ -19,7 +19,8 @@ struct ServerKey {
 /// How it comes: as application/pkcs8, or as application/pkcs7-mime (RFC 7030 4.4.2).
 enum class ServerKeyForm { plain, enveloped };
 
-/// Reads the key part of a serverkeygen answer, decoded from base64: a PrivateKeyInfo, or a CMS EnvelopedData or
+/// Reads the key part of a serverkeygen answer, decoded from base64: a PrivateKeyInfo (or a
+/// bare RSAPrivateKey, as libest has it), or a CMS EnvelopedData or
 /// AuthEnvelopedData around a SignedData around an AsymmetricKeyPackage (RFC 5958), or around a PrivateKeyInfo, as
 /// servers do it too. A plain key where a decryption key was agreed on is refused: somebody may have taken the
 /// encryption away. The private half must fit the public one. The signature within an envelope must hold; whom it

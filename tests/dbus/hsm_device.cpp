@@ -14,6 +14,12 @@ std::string content_of(const fs::path& file) {
   return {std::istreambuf_iterator<char>(stream), {}};
 }
 
+/// How pkcs11-tool signs a digest as it is with such a key.
+std::string mechanism_for(const fs::path& public_key) {
+  const std::string text = output_of({.argv = {"openssl", "pkey", "-pubin", "-noout", "-text", "-in", public_key}});
+  return text.find("Modulus") == std::string::npos ? "ECDSA" : "RSA-PKCS";
+}
+
 }  // namespace
 
 HsmDevice::HsmDevice(Idevid idevid, const fs::path& module)
@@ -53,15 +59,15 @@ std::string HsmDevice::flaw_of_key(const fs::path& current) const {
   const auto hash =
       run({.argv = {"openssl", "dgst", "-sha256", "-binary", "-out", place + "/digest", place + "/message"}});
   if (!hash.ok()) return "openssl dgst: " + hash.errors;
-  const auto signing =
-      run({.argv = {"pkcs11-tool", "--module", SoftHsm::module(), "--token-label", hsm_.token().label, "--login",
-                    "--pin", hsm_.token().pin, "--sign", "--mechanism", "ECDSA", "--signature-format", "openssl",
-                    "--id", id, "--input-file", place + "/digest", "--output-file", place + "/signature"},
-           .environment = {hsm_.environment()}});
-  if (!signing.ok()) return "pkcs11-tool: " + signing.output + signing.errors;
   const auto key = run({.argv = {"openssl", "x509", "-in", current / "certificate.pem", "-noout", "-pubkey", "-out",
                                  place + "/public"}});
   if (!key.ok()) return "openssl x509: " + key.errors;
+  const auto signing = run(
+      {.argv = {"pkcs11-tool", "--module", SoftHsm::module(), "--token-label", hsm_.token().label, "--login", "--pin",
+                hsm_.token().pin, "--sign", "--mechanism", mechanism_for(place + "/public"), "--signature-format",
+                "openssl", "--id", id, "--input-file", place + "/digest", "--output-file", place + "/signature"},
+       .environment = {hsm_.environment()}});
+  if (!signing.ok()) return "pkcs11-tool: " + signing.output + signing.errors;
   const auto proof = run({.argv = {"openssl", "pkeyutl", "-verify", "-pubin", "-inkey", place + "/public", "-sigfile",
                                    place + "/signature", "-in", place + "/digest"}});
   return proof.ok() ? "" : "the key does not match the certificate: " + proof.output + proof.errors;

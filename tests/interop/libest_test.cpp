@@ -204,6 +204,65 @@ TEST_P(ADeviceAtLibest, ProvesPossessionOverTheConnectionThatCarriesTheRequest) 
   EXPECT_THAT(refused.errors, HasSubstr("Proof of Possession"));
 }
 
+// --- keys that libest makes: RSA-4096, whatever the request is for ---
+
+const std::string key_of_the_server = "[key]\ngenerated_by = \"server\"\n";
+
+TEST_P(ADeviceAtLibest, KeepsWhatItHasWhereTheProfileDoesNotAllowTheKeyOfTheServer) {
+  const auto row = this->row("serverkeygen, a kind of key that is not allowed: refused, credential kept");
+  site_.serve();
+  ASSERT_EQ(device().ctl({"enroll", "gateway"}).status, 0) << server().log();
+  site_.serve({}, key_of_the_server + "algorithm = \"ec-p256\"\n");
+  ASSERT_EQ(device().ctl({"reload"}).status, 0);
+  const auto refused = device().ctl({"renew", "gateway"});
+  EXPECT_EQ(refused.status, 1) << told(refused);
+  EXPECT_THAT(refused.errors,
+              HasSubstr("the server has made a key of the kind rsa-4096, and the profile allows ec-p256"));
+  EXPECT_THAT(device().status()["last_error"].dump(), HasSubstr("DemandUnmet"));
+  EXPECT_THAT(server().requests(), Contains("POST serverkeygen"));
+  EXPECT_EQ(device().status()["generation"], 1);
+  EXPECT_EQ(site_.flaw_of_credential(), "");
+}
+
+TEST(ADeviceWithAnHsmAtLibest, TakesTheKeyThatTheServerMakes) {
+  const InteropRow row(LibestServer::name(), "serverkeygen, an RSA-4096 key: taken into the token", "SoftHSM");
+  LibestSite site(InteropToken::softhsm);
+  site.serve({}, key_of_the_server);
+  for (int generation = 1; generation <= 2; ++generation) {
+    const auto done = site.device().ctl({generation == 1 ? "enroll" : "renew", "gateway"});
+    ASSERT_EQ(done.status, 0) << done.errors << site.device().bus().log() << site.server().log();
+    EXPECT_EQ(site.device().status()["generation"], generation);
+    EXPECT_EQ(site.device().status()["key_algorithm"], "rsa-4096");
+    EXPECT_EQ(site.flaw_of_credential(), "");
+  }
+  const auto generations = site.device().current().parent_path() / "generation";
+  EXPECT_NE(key_of(generations / "1/certificate.pem"), key_of(generations / "2/certificate.pem"));
+  EXPECT_THAT(site.server().requests(), ElementsAre("GET cacerts", "GET csrattrs", "POST serverkeygen",  //
+                                                    "GET cacerts", "GET csrattrs", "POST serverkeygen"));
+}
+
+TEST(ADeviceWithATpmAtLibest, KeepsWhatItHasWhereTheTpmDoesNotTakeTheKeyOfTheServer) {
+  const InteropRow row(LibestServer::name(), "serverkeygen, an RSA-4096 key: refused by the token, credential kept",
+                       "swtpm");
+  LibestSite site(InteropToken::swtpm);
+  site.serve();
+  ASSERT_EQ(site.device().ctl({"enroll", "gateway"}).status, 0) << site.server().log();
+  site.serve({}, key_of_the_server);
+  ASSERT_EQ(site.device().ctl({"reload"}).status, 0);
+  const auto refused = site.device().ctl({"renew", "gateway"});
+  EXPECT_EQ(refused.status, 1) << site.device().bus().log() << site.server().log();
+  EXPECT_THAT(refused.errors, HasSubstr("import an rsa-4096 key into the TPM"));
+  EXPECT_THAT(refused.errors, HasSubstr("hint: let the server make a key of a kind that the token takes"));
+  EXPECT_THAT(site.device().status()["last_error"].dump(), HasSubstr("TokenUnsupported"));
+  EXPECT_EQ(site.server().requests().back(), "POST serverkeygen");
+  EXPECT_EQ(site.device().status()["generation"], 1);
+  EXPECT_EQ(site.flaw_of_credential(), "");
+  site.serve();
+  ASSERT_EQ(site.device().ctl({"reload"}).status, 0);
+  EXPECT_EQ(site.device().ctl({"renew", "gateway"}).status, 0) << site.server().log();
+  EXPECT_EQ(site.flaw_of_credential(), "");
+}
+
 INSTANTIATE_TEST_SUITE_P(Interop, ADeviceAtLibest, ::testing::Values(InteropToken::swtpm, InteropToken::softhsm),
                          [](const auto& each) { return name_of(each.param); });
 

@@ -15,6 +15,7 @@ namespace {
 using Encoder = Owned<EVP_ENCODE_CTX, EVP_ENCODE_CTX_free>;
 
 constexpr std::size_t ten_megabytes = 10'000'000;
+constexpr std::size_t libest_untold = 246;
 
 std::string without_line_ends(std::string text) {
   std::erase(text, '\n');
@@ -116,7 +117,8 @@ std::string answer_bytes(const Reply& reply, const Misbehaviour& misbehaviour) {
   } else if (reply.status == 204) {
     out << "\r\n";
   } else {
-    out << "Content-Length: " << body.size() << "\r\n\r\n" << body;
+    const std::size_t untold = misbehaviour.form == HttpForm::short_length ? libest_untold : 0;
+    out << "Content-Length: " << body.size() - std::min(untold, body.size()) << "\r\n\r\n" << body;
   }
   return out.str();
 }

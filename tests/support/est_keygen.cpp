@@ -76,6 +76,20 @@ std::string part(std::string_view type, BytesView content) {
 
 }  // namespace
 
+Pkey any_rsa_key() {
+  constexpr unsigned bits = 2048;
+  Pkey key(EVP_RSA_gen(bits));
+  check(key != nullptr, "make a key");
+  return key;
+}
+
+Request without_attributes(X509_REQ* request) {
+  Request other(X509_REQ_dup(request));
+  check(other != nullptr, "copy a request");
+  while (X509_REQ_get_attr_count(other.get()) > 0) X509_ATTRIBUTE_free(X509_REQ_delete_attr(other.get(), 0));
+  return other;
+}
+
 Pkey key_like(X509_REQ* request) {
   EVP_PKEY* known = X509_REQ_get0_pubkey(request);
   std::array<char, 64> group{};
@@ -109,6 +123,20 @@ std::optional<std::string> keygen_body(X509_REQ* request, EVP_PKEY* key, X509* c
   }
   body += part("application/pkcs7-mime; smime-type=certs-only", certs_only({certificate}));
   return body + "--devid-test-boundary--\r\n";
+}
+
+std::string libest_keygen_body(EVP_PKEY* key, X509* certificate) {
+  unsigned char* data = nullptr;
+  const int size = i2d_PrivateKey(key, &data);
+  check(size > 0, "encode a key");
+  const Bytes der = to_bytes(data, static_cast<std::size_t>(size));
+  OPENSSL_free(data);
+  const auto part = [](std::string_view type, BytesView content) {
+    return "--est-server-boundary\r\nContent-Type: " + std::string(type) +
+           "\r\nContent-Transfer-Encoding: base64\r\n\r\n" + to_base64(content) + "\r\n";
+  };
+  return "\n" + part("application/pkcs8", der) +
+         part("application/pkcs7-mime; smime-type=certs-only", certs_only({certificate})) + "--est-server-boundary--";
 }
 
 }  // namespace devid::test

@@ -20,6 +20,12 @@ struct KeygenRecipient {
 /// A key of the same kind as that of the request.
 Pkey key_like(X509_REQ* request);
 
+/// An RSA-2048 key.
+Pkey any_rsa_key();
+
+/// The same request without its attributes. Its signature does not hold any more.
+Request without_attributes(X509_REQ* request);
+
 /// The same request for another key. Its signature does not hold any more.
 Request with_key(X509_REQ* request, EVP_PKEY* key);
 
@@ -31,5 +37,9 @@ std::optional<std::string> keygen_body(X509_REQ* request, EVP_PKEY* key, X509* c
 
 /// What goes with it.
 inline constexpr const char* keygen_media_type = "multipart/mixed; boundary=devid-test-boundary";
+
+/// The same as libest 3.2.0 writes it: what it calls application/pkcs8 is an RSAPrivateKey of PKCS#1.
+std::string libest_keygen_body(EVP_PKEY* key, X509* certificate);
+inline constexpr const char* libest_keygen_media_type = "multipart/mixed ; boundary=est-server-boundary";
 
 }  // namespace devid::test

@@ -39,11 +39,19 @@ enum class BodyFlaw {
   crlf,          ///< good, in lines that end in CR LF
 };
 
-/// The forms of an HTTP answer.
-enum class HttpForm { length, chunked, http_1_0 };
+/// The forms of an HTTP answer. With `short_length` the Content-Length says 246 octets less than there are, as that of
+/// libest 3.2.0 does where it makes a key.
+enum class HttpForm { length, chunked, http_1_0, short_length };
 
 /// What becomes of a Full PKI Request.
 enum class CmcOutcome { issued, failed, pending, pending_without_time };
+
+/// What is unusual about a key that the server makes.
+enum class KeygenHabit {
+  none,
+  libest,  ///< RSA-2048 whatever the request is for (libest: 4096), as PKCS#1, in a body as libest 3.2.0 writes it
+  not_encrypted,  ///< though the request names a decryption key
+};
 
 /// How a connection ends when an answer is cut.
 enum class Ending { abrupt, close_notify, stall };
@@ -66,7 +74,9 @@ struct Misbehaviour {
   std::chrono::milliseconds drip{0};  ///< if not 0: a byte at a time, and this between two
   std::string endless;                ///< after the answer: this again and again, until somebody hangs up
   std::optional<std::string> raw;     ///< these bytes instead of an answer, then the connection is closed
+  bool stays_open = false;            ///< the connection goes on though the client wants it to end
   CmcOutcome cmc = CmcOutcome::issued;
+  KeygenHabit keygen = KeygenHabit::none;
 };
 
 /// Misbehaviours by name ("wrong-key", "status-503", …), for tests that go through all of them and for the command

@@ -137,7 +137,8 @@ void EstServer::State::converse(Stream& stream, std::size_t number) {
     if (error) return;
     SeenRequest request = seen(parser.get());
     request.connection = number;
-    open = reply_to(stream, std::move(request)) && parser.get().keep_alive();
+    request.wants_more = parser.get().keep_alive();
+    open = reply_to(stream, std::move(request));
   }
   static_cast<void>(stream.shutdown(error));
 }
@@ -152,6 +153,7 @@ bool EstServer::State::reply_to(Stream& stream, SeenRequest request) {
                      .chain = SSL_get_peer_cert_chain(stream.native_handle()),
                      .bindings = bindings_of(stream.native_handle())};
   const Reply reply = service.answer(request, peer, plan);
+  const bool goes_on = request.wants_more || plan.stays_open;
   request.status = reply.status;
   if (spec.on_request) spec.on_request(request);
   {
@@ -159,7 +161,7 @@ bool EstServer::State::reply_to(Stream& stream, SeenRequest request) {
     requests.push_back(std::move(request));
   }
   threads.pause(plan.delay);
-  return send(stream, answer_bytes(reply, plan), plan);
+  return send(stream, answer_bytes(reply, plan), plan) && goes_on;
 }
 
 /// Returns whether the connection goes on.

@@ -162,16 +162,26 @@ Reply EstService::enroll(EstOperation operation, const SeenRequest& request, con
           .text = {}};
 }
 
-Reply EstService::make_key(const SeenRequest& request, const TlsPeer& peer, CertificateFlaw flaw) {
+Reply EstService::make_key(const SeenRequest& request, const TlsPeer& peer, const Misbehaviour& misbehaviour) {
   if (request.method != "POST") return refuse(405, "POST, please");
   if (peer.certificate == nullptr) return refuse(401, "a client certificate is wanted");
   if (!may(EstOperation::serverkeygen, peer)) return refuse(403, "this certificate may not do that");
   if (auto error = form_error(request)) return *error;
   const Request csr = read_request(from_base64(request.body));
   if (!csr) return refuse(400, "this is no certification request, or its signature is wrong");
-  const Pkey key = key_like(csr.get());
-  const X509Cert certificate = issuer_.issue(with_key(csr.get(), key.get()).get(), flaw);
-  auto body = keygen_body(csr.get(), key.get(), certificate.get(), issuer_, keygen_recipients_);
+  const bool as_libest = misbehaviour.keygen == KeygenHabit::libest;
+  const Pkey key = as_libest ? any_rsa_key() : key_like(csr.get());
+  const X509Cert certificate = issuer_.issue(with_key(csr.get(), key.get()).get(), misbehaviour.certificate);
+  if (as_libest) {
+    remember(certificate.get());
+    return {.status = 200,
+            .media_type = libest_keygen_media_type,
+            .content = {},
+            .text = libest_keygen_body(key.get(), certificate.get())};
+  }
+  const bool encrypts = misbehaviour.keygen != KeygenHabit::not_encrypted;
+  auto body = encrypts ? keygen_body(csr.get(), key.get(), certificate.get(), issuer_, keygen_recipients_)
+                       : keygen_body(without_attributes(csr.get()).get(), key.get(), certificate.get(), issuer_, {});
   if (!body) return refuse(400, "the decryption key is not known here");
   remember(certificate.get());
   return {.status = 200, .media_type = keygen_media_type, .content = {}, .text = std::move(*body)};
@@ -209,7 +219,7 @@ Reply EstService::answer(const SeenRequest& request, const TlsPeer& peer, const 
   }
   if (*operation == EstOperation::simpleenroll || *operation == EstOperation::simplereenroll)
     return enroll(*operation, request, peer, misbehaviour.certificate);
-  if (*operation == EstOperation::serverkeygen) return make_key(request, peer, misbehaviour.certificate);
+  if (*operation == EstOperation::serverkeygen) return make_key(request, peer, misbehaviour);
   if (*operation == EstOperation::fullcmc) return full_cmc(request, peer, misbehaviour);
   if (request.method != "GET") return refuse(405, "GET, please");
   if (*operation == EstOperation::csrattrs) {

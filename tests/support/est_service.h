@@ -36,7 +36,8 @@ struct SeenRequest {
   std::string version;                                       ///< "HTTP/1.1"
   std::vector<std::pair<std::string, std::string>> headers;  ///< names in lower case
   std::string body;
-  unsigned status = 0;  ///< of the answer that was meant
+  bool wants_more = true;  ///< over the same connection
+  unsigned status = 0;     ///< of the answer that was meant
 
   /// The value of a header, or nothing.
   [[nodiscard]] std::optional<std::string> header(std::string_view name) const;
@@ -96,7 +97,7 @@ class EstService {
                                                    const TlsPeer& peer) const;
   [[nodiscard]] bool may(EstOperation operation, const TlsPeer& peer) const;
   Reply enroll(EstOperation operation, const SeenRequest& request, const TlsPeer& peer, CertificateFlaw flaw);
-  Reply make_key(const SeenRequest& request, const TlsPeer& peer, CertificateFlaw flaw);
+  Reply make_key(const SeenRequest& request, const TlsPeer& peer, const Misbehaviour& misbehaviour);
   Reply full_cmc(const SeenRequest& request, const TlsPeer& peer, const Misbehaviour& misbehaviour);
   void remember(X509* certificate);
 

@@ -175,5 +175,20 @@ TEST(AMultipartBody, MayBeLargeButNotHaveManyParts) {
                    "more than 64 header lines");
 }
 
+TEST(AMultipartBody, EndsWithItsLastBoundaryAndNothingElse) {
+  const auto ends = [](const std::string& body) { return ends_with_last_boundary(body, type_of("b")); };
+  for (const auto& body : {"--b--"s, "--b\n\none\n--b--"s, "--b\r\n\r\none\r\n--b--\r\n"s, "\n--b-- \t\r\n\n"s,
+                           "\n--b--\0"s, std::string(300, 'A') + "\n--b--"})
+    EXPECT_TRUE(ends(body)) << body;
+  for (const auto& body : {""s, "--b-"s, "one--b--"s, "\n--b"s, "\n--b--x"s, "\n--b--\nepilogue"s, "\n --b--"s,
+                           "\n--c--"s, std::string(300, 'A') + "--b--", "\n--b--" + std::string(300, ' '),
+                           std::string(300, 'A') + std::string(251, ' ') + "--b--"})
+    EXPECT_FALSE(ends(body)) << body;
+  EXPECT_FALSE(ends_with_last_boundary("--b--", {.name = "text/plain", .parameters = {{"boundary", "b"}}}));
+  EXPECT_FALSE(ends_with_last_boundary("----", type_of("")));
+  const std::string longest(70, 'b');
+  EXPECT_TRUE(ends_with_last_boundary("\n--" + longest + "--\r\n", type_of(longest)));
+}
+
 }  // namespace
 }  // namespace devid::est

@@ -11,7 +11,7 @@ namespace {
 using namespace std::chrono_literals;
 
 Answer answer(long status, const std::string& type, const std::string& body) {
-  Answer out{.status = status, .headers = {}, .body = body};
+  Answer out{.status = status, .headers = {}, .body = WipedText(body)};
   if (!type.empty()) out.headers["content-type"] = type;
   return out;
 }

@@ -31,13 +31,13 @@ class AnAnswerWithAKey : public testing::Test {
   static std::string part(const std::string& type, const std::string& der) {
     return "--b\r\nContent-Type: " + type + "\r\n\r\n" + encode_body(as_bytes(der)) + "\r\n";
   }
-  static Answer answer(std::string body, const std::string& type = mixed, long status = 200) {
-    return {.status = status, .headers = {{"content-type", type}}, .body = std::move(body)};
+  static Answer answer(std::string_view body, const std::string& type = mixed, long status = 200) {
+    return {.status = status, .headers = {{"content-type", type}}, .body = WipedText(body)};
   }
   std::string good() const { return part(plain, key) + part(certs, message) + "--b--\r\n"; }
 
-  static void expect_error(Answer wrong, Errc code, const std::string& reason) {
-    const auto read = read_server_keygen(std::move(wrong));
+  static void expect_error(const Answer& wrong, Errc code, const std::string& reason) {
+    const auto read = read_server_keygen(wrong);
     ASSERT_FALSE(read) << reason;
     EXPECT_EQ(read.error().code, code) << read.error().sentence();
     EXPECT_THAT(read.error().sentence(), HasSubstr(reason));
@@ -68,22 +68,28 @@ TEST_F(AnAnswerWithAKey, MayHaveItsPartsInAnyOrderAndOthersBesides) {
   }
 }
 
+TEST_F(AnAnswerWithAKey, MayLookAsLibestHasIt) {
+  const auto lines = [](const std::string& der) {
+    std::string text = encode_body(as_bytes(der));
+    std::erase(text, '\r');
+    return text;
+  };
+  const std::string body =
+      "\n--est-server-boundary\r\nContent-Type: application/pkcs8\r\nContent-Transfer-Encoding: base64\r\n\r\n" +
+      lines(key) + "\r\n--est-server-boundary\r\nContent-Type: application/pkcs7-mime; smime-type=certs-only\r\n" +
+      "Content-Transfer-Encoding: base64\r\n\r\n" + lines(message) + "\r\n--est-server-boundary--";
+  const auto read = read_server_keygen(answer(body, "multipart/mixed ; boundary=est-server-boundary"));
+  ASSERT_TRUE(read) << read.error().sentence();
+  EXPECT_EQ(as_text(read->key.reveal()), key);
+  EXPECT_EQ(read->certificates.size(), 1U);
+}
+
 TEST_F(AnAnswerWithAKey, SaysWhetherTheKeyIsEncrypted) {
   for (const auto& type : {enveloped, std::string("application/pkcs7-mime; smime-type=\"Server-Generated-Key\"")}) {
     const auto read = read_server_keygen(answer(part(type, "sealed") + part(certs, message) + "--b--"));
     ASSERT_TRUE(read) << read.error().sentence();
     EXPECT_EQ(read->form, pki::ServerKeyForm::enveloped);
     EXPECT_EQ(as_text(read->key.reveal()), "sealed");
-  }
-}
-
-TEST_F(AnAnswerWithAKey, IsWipedOnceItIsRead) {
-  for (const std::string& type : {mixed, std::string("text/html")}) {
-    Answer from = answer(good(), type);
-    const char* const memory = from.body.data();
-    const std::size_t size = from.body.size();
-    static_cast<void>(read_server_keygen(std::move(from)));
-    EXPECT_EQ(std::string(memory, size), std::string(size, '\0'));  // the string keeps its memory
   }
 }
 

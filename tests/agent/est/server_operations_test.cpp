@@ -77,7 +77,7 @@ class AServerOnItsOwn : public testing::Test {
     issued = service.issued();
     return {.status = reply.status,
             .headers = {{"content-type", reply.media_type}},
-            .body = reply.content.empty() ? reply.text : devid::test::to_base64(reply.content)};
+            .body = WipedText(reply.content.empty() ? reply.text : devid::test::to_base64(reply.content))};
   }
 
   devid::test::EstServerSpec spec = server_spec();
@@ -212,8 +212,9 @@ TEST_F(AFullPkiExchange, NeverTakesAnErrorForASuccess) {
 TEST_F(AFullPkiExchange, IsReadByStatusAndMediaType) {
   ASSERT_TRUE(exchange());
   Answer answer = ask("fullcmc", cmc_request_type, request.der);
-  const auto with = [&](long status, const std::string& type, const std::string& body) {
-    return read({.status = status, .headers = {{"content-type", type}, {"retry-after", "90"}}, .body = body});
+  const auto with = [&](long status, const std::string& type, std::string_view body) {
+    return read(
+        {.status = status, .headers = {{"content-type", type}, {"retry-after", "90"}}, .body = WipedText(body)});
   };
   EXPECT_TRUE(with(200, "application/pkcs7-mime", answer.body));
   EXPECT_EQ(with(200, "text/html", answer.body).error().code, Errc::server_protocol);

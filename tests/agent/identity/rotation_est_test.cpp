@@ -44,14 +44,6 @@ TEST_F(AProfileOfItsOwn, NamesEveryServerThatFailed) {
   EXPECT_THAT(result.error().reason, HasSubstr("localhost:2/"));
 }
 
-TEST_F(AProfileOfItsOwn, LetsTheServerMakeTheKeyAndTakesItIntoTheToken) {
-  write(url() + anchors(), "[key]\ngenerated_by = \"server\"\n");
-  enroll();
-  expect_usable_current();
-  EXPECT_THAT(targets(), Contains("serverkeygen"));
-  EXPECT_FALSE(has_request());
-}
-
 TEST_F(AProfileOfItsOwn, RenewsByAFullPkiRequest) {
   write(url() + anchors() + "renewal_operation = \"full-cmc\"\n");
   enroll();

@@ -36,7 +36,7 @@ Site::Site() {
   load();
 }
 
-void Site::start_server(Seconds lifetime) {
+void Site::start_server(Seconds lifetime, std::vector<KeygenRecipient> recipients) {
   const auto& authorities = Authorities::get();
   server_.reset();
   server_ = std::make_unique<EstServer>(EstServerSpec{.certificate = authorities.server.full_chain,
@@ -44,7 +44,8 @@ void Site::start_server(Seconds lifetime) {
                                                       .manufacturer_ca = authorities.manufacturer.certificate,
                                                       .issuer = {.certificate = authorities.operator_ca.certificate,
                                                                  .key = authorities.operator_ca.key,
-                                                                 .not_after = lifetime}});
+                                                                 .not_after = lifetime},
+                                                      .keygen_recipients = std::move(recipients)});
 }
 
 void Site::write_profile(const std::string& more, const std::string& name) {

@@ -67,7 +67,7 @@ class Site : public testing::Test {
   Site();
 
   /// Starts the server, in place of the one that is there.
-  void start_server(Seconds lifetime = std::chrono::hours(24));
+  void start_server(Seconds lifetime = std::chrono::hours(24), std::vector<KeygenRecipient> recipients = {});
   /// Writes the profile of an identity: the least, with `more` lines at the end.
   void write_profile(const std::string& more = {}, const std::string& name = "gateway");
   void write_file(const std::filesystem::path& file, const std::string& text) const;

@@ -73,9 +73,11 @@ TEST_P(AKeyFromTheServerInMemory, IsNowhereOnceItIsForgotten) {
   const test::TestPki pki;
   const std::string kind = GetParam();
   const auto& place = pki.directory();
-  test::make_key(place / "key.pem", kind == "rsa" ? test::TestKey::rsa_2048 : test::TestKey::ec_p256);
-  test::output_of({.argv = {"openssl", "pkcs8", "-topk8", "-nocrypt", "-in", place / "key.pem", "-outform", "DER",
-                            "-out", place / "key.der"}});
+  test::make_key(place / "key.pem", kind == "ec" ? test::TestKey::ec_p256 : test::TestKey::rsa_2048);
+  std::vector<std::string> encoding = {"openssl", "pkcs8", "-topk8", "-nocrypt"};
+  if (kind == "bare_rsa") encoding = {"openssl", "rsa", "-traditional"};
+  encoding.insert(encoding.end(), {"-in", place / "key.pem", "-outform", "DER", "-out", place / "key.der"});
+  test::output_of({.argv = encoding});
   test::output_of({.argv = {"openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", place / "signer.key",
                             "-out", place / "signer.pem", "-subj", "/CN=signer"}});
   test::output_of(
@@ -86,7 +88,7 @@ TEST_P(AKeyFromTheServerInMemory, IsNowhereOnceItIsForgotten) {
   Bytes plain = read_bare(place / "key.der");
   const Bytes enveloped = read_bare(place / "enveloped.der");
   // From the middle of the private exponent, or of the scalar: the beginning of freed memory is overwritten anyway.
-  const auto needle = masked(plain, kind == "rsa" ? 400 : 40);
+  const auto needle = masked(plain, kind == "ec" ? 40 : 400);
   Bytes shared(16);
   for (std::size_t i = 0; i < shared.size(); ++i) shared[i] = static_cast<std::byte>(i);
   const DecryptionKey decryption = SymmetricDecryptionKey{.identifier = Bytes(1, std::byte{1}), .key = Secret(shared)};
@@ -105,7 +107,7 @@ TEST_P(AKeyFromTheServerInMemory, IsNowhereOnceItIsForgotten) {
   EXPECT_EQ(found(needle), 0U);
 }
 
-INSTANTIATE_TEST_SUITE_P(OfEachKind, AKeyFromTheServerInMemory, testing::Values("ec", "rsa"),
+INSTANTIATE_TEST_SUITE_P(OfEachKind, AKeyFromTheServerInMemory, testing::Values("ec", "rsa", "bare_rsa"),
                          [](const auto& each) { return std::string(each.param); });
 
 }  // namespace

@@ -49,6 +49,10 @@ class AKeyFromTheServer : public testing::Test {
   static std::string der_of(const fs::path& key) {
     return test::output_of({.argv = {"openssl", "pkcs8", "-topk8", "-nocrypt", "-outform", "DER", "-in", key}});
   }
+  /// An RSAPrivateKey: what is in the PKCS#8.
+  static std::string bare_rsa_key(const fs::path& key) {
+    return test::output_of({.argv = {"openssl", "rsa", "-traditional", "-outform", "DER", "-in", key}});
+  }
 
   /// DER by `openssl asn1parse -genconf`.
   std::string asn1(const std::string& sections) const {
@@ -146,6 +150,38 @@ TEST_F(AKeyFromTheServer, IsReadAsPkcs8) {
     EXPECT_EQ(as_text(key->pkcs8.reveal()), der);
     EXPECT_EQ(key->public_key.algorithm, algorithm);
   }
+}
+
+TEST_F(AKeyFromTheServer, MayBeABareRsaKeyAsLibestHasIt) {
+  test::make_key(file("rsa.pem"), test::TestKey::rsa_2048);
+  const std::string bare = bare_rsa_key(file("rsa.pem"));
+  const std::string expected = der_of(file("rsa.pem"));
+  ASSERT_LT(bare.size(), expected.size());
+  const auto plain = read_server_key(ServerKeyForm::plain, as_bytes(bare), {});
+  ASSERT_TRUE(plain) << plain.error().sentence();
+  EXPECT_EQ(as_text(plain->pkcs8.reveal()), expected);
+  EXPECT_EQ(plain->public_key.algorithm, KeyAlgorithm::rsa_2048);
+  const auto enveloped = read_enveloped_key(as_bytes(encrypt(bare)), shared());
+  ASSERT_TRUE(enveloped) << enveloped.error().sentence();
+  EXPECT_EQ(as_text(enveloped->pkcs8.reveal()), expected);
+}
+
+TEST_F(AKeyFromTheServer, IsRefusedAsAnotherBareKey) {
+  test::make_key(file("rsa.pem"), test::TestKey::rsa_2048);
+  const std::string bare = bare_rsa_key(file("rsa.pem"));
+  test::output_of({.argv = {"openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-pkeyopt",
+                            "rsa_keygen_primes:3", "-out", file("three.pem")}});
+  const std::string ec = test::output_of({.argv = {"openssl", "ec", "-in", file("key.pem"), "-outform", "DER"}});
+  std::string later = bare;
+  later[6] = '\x02';  // the version
+  std::string negative = bare;
+  negative[11] = '\xff';  // the modulus
+  for (const auto& bad : {bare + '\0', bare + bare, bare_rsa_key(file("three.pem")), ec, later, negative})
+    expect_error(read_plain_key(as_bytes(bad)), Errc::answer_malformed, "");
+  std::string odd = bare;
+  odd[20] = static_cast<char>(odd[20] ^ 1);  // of the modulus
+  expect_error(read_plain_key(as_bytes(odd)), Errc::answer_malformed, "does not fit");
+  for (std::size_t i = 0; i < bare.size(); ++i) EXPECT_FALSE(read_plain_key(as_bytes(bare.substr(0, i)))) << i;
 }
 
 TEST_F(AKeyFromTheServer, LosesWhatNotEveryReaderKnows) {
