@@ -14,18 +14,38 @@ std::string next_sentence(const identity::Status& status) {
                              : std::string("nothing is planned");
 }
 
-void log_failure(JobKind kind, const Error& error, const identity::Status& status) {
+/// "3 requests, 1 TLS handshake, 2345 bytes sent, 3456 received", or "" for a job that came as far as no server.
+std::string cost_text(const est::Traffic& traffic) {
+  if (traffic.requests == 0) return {};
+  const auto counted = [](unsigned count, std::string_view what) {
+    return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
+  };
+  return fmt::format("{}, {}, {} bytes sent, {} received; ", counted(traffic.requests, "request"),
+                     counted(traffic.handshakes, "TLS handshake"), traffic.sent, traffic.received);
+}
+
+void add_cost(journal::Entry& entry, const est::Traffic& traffic) {
+  if (traffic.requests == 0) return;
+  entry.field("DEVID_REQUESTS", std::to_string(traffic.requests))
+      .field("DEVID_CONNECTIONS", std::to_string(traffic.connections))
+      .field("DEVID_HANDSHAKES", std::to_string(traffic.handshakes))
+      .field("DEVID_BYTES_SENT", std::to_string(traffic.sent))
+      .field("DEVID_BYTES_RECEIVED", std::to_string(traffic.received));
+}
+
+void log_failure(JobKind kind, const Error& error, const est::Traffic& traffic, const identity::Status& status) {
   const bool valid = status.generation != 0;
-  journal::Entry(
+  journal::Entry entry(
       error.code == Errc::cancelled ? journal::Priority::notice : journal::Priority::warning, journal::failed,
       fmt::format("identity '{}': {} failed: {}; {}{}{}", status.name, job_kind_name(kind), error.sentence(),
                   valid ? "the credential of generation " + std::to_string(status.generation) + " stays; " : "",
-                  next_sentence(status), error.hint.empty() ? "" : "; hint: " + error.hint))
-      .field("DEVID_IDENTITY", status.name)
+                  next_sentence(status), error.hint.empty() ? "" : "; hint: " + error.hint));
+  entry.field("DEVID_IDENTITY", status.name)
       .field("DEVID_JOB", job_kind_name(kind))
       .field("DEVID_ERROR", code_name(error.code))
-      .field("DEVID_RETRY", retry_name(error.retry))
-      .write();
+      .field("DEVID_RETRY", retry_name(error.retry));
+  add_cost(entry, traffic);
+  entry.write();
 }
 
 }  // namespace
@@ -34,29 +54,25 @@ std::string format_time(const std::optional<Time>& time) {
   return time ? fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", fmt::gmtime(time->time_since_epoch().count())) : "never";
 }
 
-void log_job(JobKind kind, const Result<JobResult>& result, const identity::Status& status) {
+void log_job(JobKind kind, const Result<JobResult>& result, const est::Traffic& traffic,
+             const identity::Status& status) {
   if (!result) {
-    log_failure(kind, result.error(), status);
+    log_failure(kind, result.error(), traffic, status);
     return;
   }
-  if (*result == JobResult::pending) {
-    journal::Entry(journal::Priority::notice, journal::pending,
-                   fmt::format("identity '{}': {} is pending at the CA; {}", status.name, job_kind_name(kind),
-                               next_sentence(status)))
-        .field("DEVID_IDENTITY", status.name)
-        .field("DEVID_JOB", job_kind_name(kind))
-        .write();
-    return;
-  }
-  journal::Entry(journal::Priority::notice, journal::obtained,
-                 fmt::format("identity '{}': generation {} is in place: {} issued by {}, valid until {}; {}",
-                             status.name, status.generation, status.subject, status.issuer,
-                             format_time(status.not_after), next_sentence(status)))
-      .field("DEVID_IDENTITY", status.name)
-      .field("DEVID_JOB", job_kind_name(kind))
-      .field("DEVID_GENERATION", std::to_string(status.generation))
-      .field("DEVID_FINGERPRINT", status.fingerprint)
-      .write();
+  const bool is_pending = *result == JobResult::pending;
+  const std::string message =
+      is_pending ? fmt::format("identity '{}': {} is pending at the CA; {}{}", status.name, job_kind_name(kind),
+                               cost_text(traffic), next_sentence(status))
+                 : fmt::format("identity '{}': generation {} is in place: {} issued by {}, valid until {}; {}{}",
+                               status.name, status.generation, status.subject, status.issuer,
+                               format_time(status.not_after), cost_text(traffic), next_sentence(status));
+  journal::Entry entry(journal::Priority::notice, is_pending ? journal::pending : journal::obtained, message);
+  entry.field("DEVID_IDENTITY", status.name).field("DEVID_JOB", job_kind_name(kind));
+  if (!is_pending)
+    entry.field("DEVID_GENERATION", std::to_string(status.generation)).field("DEVID_FINGERPRINT", status.fingerprint);
+  add_cost(entry, traffic);
+  entry.write();
 }
 
 void log_notice(const std::string& identity, const Notice& notice) {

@@ -23,12 +23,16 @@ class Reporter final : public JobObserver {
       : control_(control), identity_(std::move(identity)), report_(std::move(report)) {}
   void entered(Phase phase) override { report_(phase); }
   void noticed(const Notice& notice) override { log_notice(identity_, notice); }
+  void spent(const est::Traffic& traffic) override { traffic_ = traffic; }
   [[nodiscard]] bool cancelled() const override { return control_.cancelled; }
+
+  [[nodiscard]] const est::Traffic& traffic() const { return traffic_; }
 
  private:
   const JobControl& control_;
   std::string identity_;
   std::function<void(Phase)> report_;
+  est::Traffic traffic_;
 };
 
 }  // namespace
@@ -102,9 +106,8 @@ Result<sdbus::ObjectPath> Service::start_job(const identity::Status& status, Job
     auto result = control->cancelled
                       ? Result<JobResult>(fail({.code = Errc::cancelled, .what = "the job was cancelled"}))
                       : agent.run(name, kind, options, reporter);
-    loop_.post([this, number, result = std::move(result), statuses = agent.status()]() mutable {
-      finish(number, result, std::move(statuses));
-    });
+    loop_.post([this, number, result = std::move(result), traffic = reporter.traffic(),
+                statuses = agent.status()]() mutable { finish(number, result, traffic, std::move(statuses)); });
   });
   return job->path();
 }
@@ -188,14 +191,15 @@ void Service::begin(std::uint64_t number, Phase phase) {
   object->second->update(std::move(status));
 }
 
-void Service::finish(std::uint64_t number, const Result<JobResult>& result, std::vector<identity::Status> statuses) {
+void Service::finish(std::uint64_t number, const Result<JobResult>& result, const est::Traffic& traffic,
+                     std::vector<identity::Status> statuses) {
   --tasks_;
   take_over(std::move(statuses));
   const auto found = jobs_.find(number);
   if (found == jobs_.end()) return;
   JobObject& job = *found->second;
   if (const auto object = identities_.find(job.identity()); object != identities_.end())
-    log_job(job.kind(), result, object->second->status());
+    log_job(job.kind(), result, traffic, object->second->status());
   const std::string outcome = job.finish(result);
   job.withdraw();
   manager_.emitJobRemoved(job.path(), wire::identity_path(job.identity()), outcome);

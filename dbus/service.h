@@ -76,7 +76,8 @@ class Service {
   void refresh();
   void take_over(std::vector<identity::Status> statuses);
   void begin(std::uint64_t number, Phase phase);
-  void finish(std::uint64_t number, const Result<JobResult>& result, std::vector<identity::Status> statuses);
+  void finish(std::uint64_t number, const Result<JobResult>& result, const est::Traffic& traffic,
+              std::vector<identity::Status> statuses);
   [[nodiscard]] JobObject* job_of(const std::string& identity) const;
 
   sdbus::IConnection& connection_;

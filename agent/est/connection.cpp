@@ -45,6 +45,14 @@ int on_progress(void* context, curl_off_t to_receive, curl_off_t received, curl_
   return cancelled && cancelled() ? 1 : 0;
 }
 
+/// CURLOPT_DEBUGFUNCTION, for the sizes alone. libcurl's own sums have a body once or twice, by how it was sent.
+int count_octets(CURL* /*easy*/, curl_infotype type, char* /*data*/, std::size_t size, void* context) {
+  auto& traffic = *static_cast<Traffic*>(context);
+  if (type == CURLINFO_HEADER_OUT || type == CURLINFO_DATA_OUT) traffic.sent += size;
+  if (type == CURLINFO_HEADER_IN || type == CURLINFO_DATA_IN) traffic.received += size;
+  return 0;
+}
+
 void append(Lines& lines, const std::string& line) {
   if (lines) {
     curl_slist_append(lines.get(), line.c_str());
@@ -110,6 +118,7 @@ struct Connection::State {
   Tls tls;
   ConnectionSpec spec;  ///< without `tls`, which has moved
   Traffic traffic;
+  Traffic current;  ///< of the exchange that is on: its octets
   std::array<char, CURL_ERROR_SIZE> text{};
   Lines lines;
   Easy easy;  // goes first: it writes into what is above
@@ -159,6 +168,9 @@ Result<> Connection::State::open() {
       .set(CURLOPT_XFERINFOFUNCTION, &on_progress)
       .set(CURLOPT_XFERINFODATA, static_cast<void*>(&spec.cancelled))
       .set(CURLOPT_NOPROGRESS, 0L)
+      .set(CURLOPT_DEBUGFUNCTION, &count_octets)
+      .set(CURLOPT_DEBUGDATA, static_cast<void*>(&current))
+      .set(CURLOPT_VERBOSE, 1L)
       .set_proxy(spec.proxy, host)
       .set_authentication(spec.authentication)
       .done();
@@ -212,12 +224,11 @@ Result<> Connection::State::load(const Request& request, Posting& posting) const
 }
 
 void Connection::State::count() {
-  ++traffic.requests;
-  traffic.connections += static_cast<unsigned>(info<long>(easy.get(), CURLINFO_NUM_CONNECTS));
-  traffic.sent += static_cast<std::uint64_t>(info<long>(easy.get(), CURLINFO_REQUEST_SIZE)) +
-                  static_cast<std::uint64_t>(info<curl_off_t>(easy.get(), CURLINFO_SIZE_UPLOAD_T));
-  traffic.received += static_cast<std::uint64_t>(info<long>(easy.get(), CURLINFO_HEADER_SIZE)) +
-                      static_cast<std::uint64_t>(info<curl_off_t>(easy.get(), CURLINFO_SIZE_DOWNLOAD_T));
+  current.connections = static_cast<unsigned>(info<long>(easy.get(), CURLINFO_NUM_CONNECTS));
+  current.handshakes = tls.handshakes() - traffic.handshakes;
+  current.requests = 1;
+  traffic += current;
+  if (spec.meter != nullptr) *spec.meter += current;
 }
 
 /// What has gone wrong, by whoever knows it best: this side, what was received, the proxy, TLS, libcurl.
@@ -259,6 +270,7 @@ Result<Answer> Connection::State::exchange(const Request& request, milliseconds 
   if (ready && posting != nullptr) ready = load(request, *posting);
   if (!ready) return fail(std::move(ready.error()));
   text.fill('\0');
+  current = {};
   tls.begin_exchange();
   const unsigned configured = tls.configured();
 

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -10,17 +9,10 @@
 #include "agent/est/limits.h"
 #include "agent/est/proxy.h"
 #include "agent/est/tls.h"
+#include "agent/est/traffic.h"
 #include "base/result.h"
 
 namespace devid::est {
-
-/// What went over the line so far.
-struct Traffic {
-  unsigned connections = 0;    ///< TCP connections opened
-  unsigned requests = 0;       ///< redirects followed count, what libcurl repeats does not
-  std::uint64_t sent = 0;      ///< octets of HTTP, as libcurl counts them: what TLS adds is not among them
-  std::uint64_t received = 0;  ///< likewise
-};
 
 struct ConnectionSpec {
   TlsSpec tls;
@@ -29,6 +21,7 @@ struct ConnectionSpec {
   std::optional<BindingKind> binding;
   Limits limits;
   std::function<bool()> cancelled;  ///< may be empty
+  Traffic* meter = nullptr;         ///< what goes over the line is added to it, too; may be null
 };
 
 /// The line to one server: requests go out and answers come in, one after the other, over one TCP connection for as

@@ -21,7 +21,8 @@ Result<std::vector<pki::Certificate>> fetch(FirstContact contact, const std::str
                                          .proxy = std::move(contact.proxy),
                                          .binding = {},
                                          .limits = contact.limits,
-                                         .cancelled = std::move(contact.cancelled)});
+                                         .cancelled = std::move(contact.cancelled),
+                                         .meter = contact.meter});
   if (!connection) return fail(std::move(connection.error()));
   const auto answer = (*connection)->ask({.url = url, .accept = std::string(certs_only_type), .content = {}});
   if (!answer) return fail(answer.error());

@@ -8,6 +8,7 @@
 #include "agent/est/limits.h"
 #include "agent/est/proxy.h"
 #include "agent/est/tls_options.h"
+#include "agent/est/traffic.h"
 #include "agent/pki/certificate.h"
 #include "base/result.h"
 
@@ -20,6 +21,7 @@ struct FirstContact {
   TlsOptions tls;
   Limits limits;
   std::function<bool()> cancelled;
+  Traffic* meter = nullptr;  ///< as SessionSpec::meter
 };
 
 /// GET /cacerts from it. The server is not authenticated, and this device shows nothing of itself: no client

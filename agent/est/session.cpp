@@ -115,7 +115,8 @@ Result<std::unique_ptr<Session>> Session::create(SessionSpec spec) {
        .proxy = std::move(spec.proxy),
        .binding = spec.binding,
        .limits = spec.limits,
-       .cancelled = std::move(spec.cancelled)});
+       .cancelled = std::move(spec.cancelled),
+       .meter = spec.meter});
   if (!connection) return fail(std::move(connection.error()));
   auto state = std::make_unique<State>(
       State{.endpoint = std::move(spec.endpoint), .login = login, .connection = std::move(*connection)});

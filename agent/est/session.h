@@ -30,6 +30,7 @@ struct SessionSpec {
   ServerCheck check_server;            ///< may be empty
   Limits limits;
   std::function<bool()> cancelled;  ///< asked while the network is waited for, at least once a second; empty: never
+  Traffic* meter = nullptr;         ///< borrowed: what goes over the line is added to it, too; may be null
 };
 
 /// The CA has issued; the certificates of the answer in the order they came.

@@ -148,8 +148,10 @@ int Tls::on_server_verified(SSL* ssl, void* self) {
 void Tls::observe(const SSL* ssl, int where, int value) {
   auto* self = watcher_of(ssl);
   if (self == nullptr) return;
-  if ((where & SSL_CB_HANDSHAKE_DONE) != 0)
+  if ((where & SSL_CB_HANDSHAKE_DONE) != 0) {
+    ++self->handshakes_;
     self->version_ = SSL_version(ssl) >= TLS1_3_VERSION ? TlsOptions::Version::tls_1_3 : TlsOptions::Version::tls_1_2;
+  }
   const bool is_read_alert = (where & SSL_CB_READ_ALERT) == SSL_CB_READ_ALERT;
   const int level = value >> 8;
   if (is_read_alert && level == SSL3_AL_FATAL) self->alert_ = value & 0xff;

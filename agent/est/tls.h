@@ -64,6 +64,8 @@ class Tls {
   [[nodiscard]] bool has_client() const { return spec_.client.has_value(); }
   /// How many contexts were configured: connections that came as far as TLS with the server.
   [[nodiscard]] unsigned configured() const { return configured_; }
+  /// How many handshakes were completed.
+  [[nodiscard]] unsigned handshakes() const { return handshakes_; }
   /// Of the last connection whose handshake was completed.
   [[nodiscard]] std::optional<TlsOptions::Version> version() const { return version_; }
   [[nodiscard]] const TlsOptions& options() const { return spec_.options; }
@@ -83,6 +85,7 @@ class Tls {
   std::optional<BindingKind> binding_;
   unsigned signatures_before_;
   unsigned configured_ = 0;
+  unsigned handshakes_ = 0;
   std::optional<int> alert_;
   int verify_error_ = X509_V_OK;
   std::optional<Error> error_;

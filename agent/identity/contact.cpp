@@ -20,6 +20,8 @@ using std::chrono::steady_clock;
 
 /// For one look at a responder or a list.
 constexpr Seconds download_time{5};
+/// Of one /cacerts, that are said.
+constexpr std::size_t most_remarks = 8;
 
 /// Whom the device trusts at one server.
 struct Trust {
@@ -99,10 +101,15 @@ Result<std::vector<pki::Certificate>> meet(const Workplace& place, const est::En
                                      .proxy = std::move(*proxy),
                                      .tls = place.profile.server.tls,
                                      .limits = limits,
-                                     .cancelled = [&observer = place.observer] { return observer.cancelled(); }});
+                                     .cancelled = [&observer = place.observer] { return observer.cancelled(); },
+                                     .meter = &place.traffic});
   if (!seen) return fail(std::move(seen.error()));
   const auto known = std::ranges::find(*seen, fingerprint, &pki::Certificate::fingerprint);
-  if (known != seen->end()) return std::vector{*known};
+  if (known != seen->end()) {
+    if (auto kept = place.trust.pin(*known, endpoint.base, place.clock.now()); !kept)
+      return fail(std::move(kept.error()));
+    return std::vector{*known};
+  }
   if (auto kept = place.trust.saw(endpoint.base, *seen, place.clock.now()); !kept) return fail(std::move(kept.error()));
   return fail(unaccepted(place, endpoint.base, *seen));
 }
@@ -117,8 +124,10 @@ Result<std::vector<pki::Certificate>> server_anchors(const Workplace& place, con
                                                      const est::Limits& limits) {
   auto configured = configured_anchors(place.profile.server);
   if (!configured) return configured;
-  auto trusted = place.trust.anchors(*configured, endpoint.base, place.clock.now());
   const auto* first = std::get_if<FirstContact>(&place.profile.server.trust);
+  if (first != nullptr)
+    if (auto known = place.trust.pinned(first->fingerprint, endpoint.base)) configured->push_back(std::move(*known));
+  auto trusted = place.trust.anchors(*configured, endpoint.base, place.clock.now());
   if (trusted || first == nullptr) return trusted;
   return meet(place, endpoint, first->fingerprint, limits);
 }
@@ -153,6 +162,13 @@ Result<Trust> trust_at(const Workplace& place, const est::Endpoint& endpoint, co
   return trust;
 }
 
+/// Certificates of /cacerts that are trusted for nothing: a new root without a link that holds, for one.
+void say_what_was_passed_over(const Workplace& place, const std::vector<std::string>& remarks) {
+  if (remarks.empty()) return;
+  notice(place, fmt::format("the CA offers what is not trusted, {} in all: {}", remarks.size(),
+                            fmt::join(remarks | std::views::take(most_remarks), "; ")));
+}
+
 /// A CA that has changed its root: what is new is kept, and said.
 Result<> follow(const Workplace& place, Contact& contact, const std::vector<pki::Certificate>& offered) {
   const Time now = place.clock.now();
@@ -174,7 +190,8 @@ Result<> follow(const Workplace& place, Contact& contact, const std::vector<pki:
                        added.subject()),
            {{.name = "DEVID_FINGERPRINT", .value = added.fingerprint()}});
   }
-  if (auto kept = place.trust.learn(rollover, now); !kept) return fail(std::move(kept.error()));
+  say_what_was_passed_over(place, rollover.remarks);
+  if (auto kept = place.trust.learn(rollover, contact.server, now); !kept) return fail(std::move(kept.error()));
   contact.anchors = std::move(rollover.anchors);
   contact.intermediates = offered;
   return {};
@@ -189,6 +206,7 @@ bool is_of_this_server(Errc code) {
     case Errc::network_timeout:
     case Errc::tls_untrusted:
     case Errc::tls_failed:
+    case Errc::trust_missing:
     case Errc::certificate_revoked:
     case Errc::revocation_unknown:
     case Errc::server_unavailable:
@@ -199,6 +217,27 @@ bool is_of_this_server(Errc code) {
     case Errc::answer_malformed: return true;
     default: return false;
   }
+}
+
+/// A server that an operator could accept, although another one does the work.
+void say_whom_nobody_knows(const Workplace& place, const std::vector<Error>& errors) {
+  for (const Error& error : errors)
+    if (error.code == Errc::trust_missing)
+      notice(place, "goes on with another server: " + error.sentence(),
+             {{.name = "DEVID_ERROR", .value = std::string(code_name(error.code))}});
+}
+
+/// One error for all servers: of one that an operator has to accept, or of the first. The others are named. Another one
+/// may come back by itself: then nobody waits for the operator alone.
+Error of_all(std::vector<Error> errors) {
+  const auto unknown = std::ranges::find(errors, Errc::trust_missing, &Error::code);
+  if (unknown != errors.end()) std::rotate(errors.begin(), unknown, unknown + 1);
+  Error error = std::move(errors.front());
+  for (const Error& other : errors | std::views::drop(1)) {
+    error.reason += (error.reason.empty() ? "and then " : "; and then ") + other.sentence();
+    if (unknown != errors.end() && other.retry == Retry::later) error.retry = Retry::later;
+  }
+  return error;
 }
 
 Result<std::unique_ptr<est::Session>> open_session(const Workplace& place,
@@ -218,7 +257,8 @@ Result<std::unique_ptr<est::Session>> open_session(const Workplace& place,
                         .proxy = std::move(*proxy),
                         .tls = server.tls,
                         .limits = limits,
-                        .cancelled = [&observer = place.observer] { return observer.cancelled(); }};
+                        .cancelled = [&observer = place.observer] { return observer.cancelled(); },
+                        .meter = &place.traffic};
   if (server.revocation != pki::RevocationPolicy::off) {
     spec.check_server = [sources = sources_for(place, server.revocation)](const auto& chain, BytesView stapled) {
       return pki::check_revocation(chain, stapled, sources);
@@ -255,22 +295,19 @@ Result<Contact> contact(const Workplace& place, const std::optional<est::ClientC
   std::vector<Error> errors;
   for (const est::Endpoint& endpoint : endpoints) {
     auto made = contact_one(place, client, endpoint, limits);
+    if (made) say_whom_nobody_knows(place, errors);
     if (made || made.error().code == Errc::cancelled) return made;
     errors.push_back(std::move(made.error()));
     if (!is_of_this_server(errors.back().code) || steady_clock::now() >= deadline) break;
   }
-  Error first_error = std::move(errors.front());
-  for (const Error& error : errors | std::views::drop(1))
-    first_error.reason += (first_error.reason.empty() ? "and then " : "; and then ") + error.sentence();
-  return fail(std::move(first_error));
+  return fail(of_all(std::move(errors)));
 }
 
 Result<> check_own_revocation(const Workplace& place, const pki::Certificate& leaf,
-                              const std::vector<pki::Certificate>& chain,
-                              const std::vector<pki::Certificate>& anchors) {
+                              const std::vector<pki::Certificate>& pool, const std::vector<pki::Certificate>& anchors) {
   if (place.profile.revocation == pki::RevocationPolicy::off) return {};
   const Time now = place.clock.now();
-  const auto between = pki::build_chain(leaf, chain, anchors, now);
+  const auto between = pki::build_chain(leaf, pool, anchors, now);
   if (!between) return fail(between.error());
   std::vector<pki::Certificate> path{leaf};
   path.insert(path.end(), between->begin(), between->end());

@@ -222,6 +222,7 @@ Workplace Identity::workplace(const Surroundings& surroundings, JobObserver& obs
           .trust = *trust_,
           .revocation_cache = surroundings.revocation_cache,
           .unanswered = record_.unanswered,
+          .traffic = traffic_,
           .idevid_certificates = surroundings.idevid_certificates,
           .idevid_memory = directory_ / "idevid.json"};
 }
@@ -333,8 +334,10 @@ Result<JobResult> Identity::run(JobKind kind, JobOptions options, const Surround
                       .fields = {{.name = "DEVID_ERROR", .value = std::string(code_name(trouble->code))}}});
   if (auto allowed = check_allowed(name_, situation(), *profile_, kind, options, surroundings.clock.now()); !allowed)
     return fail(std::move(allowed.error()));
+  traffic_ = {};
   auto result =
       kind == JobKind::refresh ? refresh(surroundings, observer) : rotate(kind, options, surroundings, observer);
+  observer.spent(traffic_);
   if (!result) return fail(while_doing(doing, std::move(result.error())));
   return result;
 }

@@ -75,6 +75,7 @@ class Identity {
   std::optional<Request> request_;
   Record record_;
   std::optional<JobKind> running_;
+  est::Traffic traffic_;                           ///< of the job that is running, or ran last
   std::unique_ptr<AbandonedKeys> abandoned_keys_;  ///< none while the directory cannot be used
   std::unique_ptr<TrustStore> trust_;              ///< likewise
 };

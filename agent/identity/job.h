@@ -4,6 +4,8 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/est/traffic.h"
+
 namespace devid {
 
 /// refresh: a look at the CA's certificates and revocations (refresh.h), while nothing is due.
@@ -42,6 +44,8 @@ class JobObserver {
   virtual ~JobObserver() = default;
   virtual void entered(Phase phase) = 0;
   virtual void noticed(const Notice& notice) = 0;
+  /// Once, at the end: what went over the lines to EST servers; not what was asked of responders and for CRLs.
+  virtual void spent(const est::Traffic& traffic) = 0;
   /// Asked at every point where a job can stop without harm, and while it waits for the network.
   [[nodiscard]] virtual bool cancelled() const = 0;
 };

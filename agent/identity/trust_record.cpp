@@ -14,7 +14,8 @@ using Json = nlohmann::ordered_json;
 using pki::Certificate;
 
 constexpr std::uint64_t version = 1;
-constexpr std::size_t most = 16;  ///< of each kind
+constexpr std::size_t most = 16;        ///< of each kind
+constexpr std::size_t most_pinned = 8;  ///< as many servers as a profile names
 constexpr std::size_t most_looked_at = 64;
 constexpr std::size_t largest = 16UL * 1024;  ///< a certificate, DER
 constexpr std::size_t longest_server = 2048;
@@ -106,10 +107,12 @@ void see(TrustRecord& record, const std::string& server, const std::vector<Certi
       cas.push_back(each);
   }
   std::ranges::stable_partition(cas, &Certificate::is_self_issued);
-  record.seen.clear();
+  std::vector<ServerAnchor> others = std::exchange(record.seen, {});
   for (Certificate& each : cas)
     if (record.seen.size() < most)
       record.seen.push_back({.certificate = std::move(each), .server = server, .when = now});
+  for (ServerAnchor& each : others)
+    if (each.server != server && record.seen.size() < most) record.seen.push_back(std::move(each));
 }
 
 std::vector<ServerAnchor> offered(const TrustRecord& record, std::string_view server) {
@@ -142,6 +145,19 @@ Result<ServerAnchor> accept(TrustRecord& record, std::string_view fingerprint, s
   if (record.accepted.size() == most) record.accepted.erase(record.accepted.begin());
   record.accepted.push_back(accepted);
   return accepted;
+}
+
+void pin(TrustRecord& record, const Certificate& certificate, const std::string& server, Time now) {
+  std::erase_if(record.pinned, [&](const ServerAnchor& each) { return each.server == server; });
+  if (!is_storable(certificate)) return;
+  if (record.pinned.size() == most_pinned) record.pinned.erase(record.pinned.begin());
+  record.pinned.push_back({.certificate = certificate, .server = server, .when = now});
+}
+
+std::optional<Certificate> pinned(const TrustRecord& record, std::string_view fingerprint, std::string_view server) {
+  for (const ServerAnchor& each : record.pinned)
+    if (each.server == server && each.certificate.fingerprint() == fingerprint) return each.certificate;
+  return std::nullopt;
 }
 
 namespace {
@@ -213,6 +229,7 @@ std::string to_json(const TrustRecord& record) {
   Json json{{"version", version},
             {"learned", std::move(learned)},
             {"accepted", to_array(record.accepted)},
+            {"pinned", to_array(record.pinned)},
             {"seen", to_array(record.seen)}};
   if (record.looked_at) json["looked_at"] = to_number(*record.looked_at);
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
@@ -228,6 +245,8 @@ Result<TrustRecord> parse_trust_record(std::string_view text) {
     return fail(corrupt("the value of 'learned' is wrong"));
   if (!read_list(json, "accepted", to_server_anchor, record.accepted))
     return fail(corrupt("the value of 'accepted' is wrong"));
+  if (!read_list(json, "pinned", to_server_anchor, record.pinned) || record.pinned.size() > most_pinned)
+    return fail(corrupt("the value of 'pinned' is wrong"));
   if (!read_list(json, "seen", to_server_anchor, record.seen)) return fail(corrupt("the value of 'seen' is wrong"));
   if (json.contains("looked_at")) {
     record.looked_at = time_in(json, "looked_at");

@@ -20,7 +20,7 @@ struct LearnedRoot {
   bool operator==(const LearnedRoot&) const = default;
 };
 
-/// A CA's certificate that one server showed, or that an operator accepted for it. `server` is est::Endpoint::base.
+/// A CA's certificate that one server showed, or that was accepted for it. `server` is est::Endpoint::base.
 struct ServerAnchor {
   pki::Certificate certificate;
   std::string server;
@@ -33,6 +33,7 @@ struct ServerAnchor {
 struct TrustRecord {
   std::vector<LearnedRoot> learned;    ///< by rollover
   std::vector<ServerAnchor> accepted;  ///< by an operator
+  std::vector<ServerAnchor> pinned;    ///< shown, and of the fingerprint that the profile names; one a server
   std::vector<ServerAnchor> seen;      ///< of a server that is not trusted: offered to an operator, no more
   std::optional<Time> looked_at;       ///< when a trusted server's /cacerts was last looked at
   bool operator==(const TrustRecord&) const = default;
@@ -49,7 +50,8 @@ Result<std::vector<pki::Certificate>> anchors_of(const std::vector<pki::Certific
 /// nothing is added.
 Result<> learn(TrustRecord& record, const pki::Rollover& rollover, Time now);
 
-/// Offers the CAs among `certificates`, roots first, at most 16, to an operator, in place of what was offered before.
+/// Offers the CAs among `certificates`, roots first, to an operator, in place of what this server offered before. Of
+/// more than 16 of all servers, the others' are forgotten first.
 void see(TrustRecord& record, const std::string& server, const std::vector<pki::Certificate>& certificates, Time now);
 
 /// What an operator may accept for this server.
@@ -58,6 +60,15 @@ std::vector<ServerAnchor> offered(const TrustRecord& record, std::string_view se
 /// Trusts what is offered with this fingerprint (as Certificate::fingerprint()) for this server from now on. Of more
 /// than 16, the oldest are forgotten. Error: wrong_state, if it is not offered; says what is.
 Result<ServerAnchor> accept(TrustRecord& record, std::string_view fingerprint, std::string_view server, Time now);
+
+/// Keeps what the server has shown of the fingerprint that the profile names, in place of what was kept of it before. A
+/// certificate larger than 16 KiB is not kept; of more than 8 servers, the first are forgotten.
+void pin(TrustRecord& record, const pki::Certificate& certificate, const std::string& server, Time now);
+
+/// What is kept of this server, as long as it has the fingerprint (as Certificate::fingerprint()) that the profile
+/// names now.
+std::optional<pki::Certificate> pinned(const TrustRecord& record, std::string_view fingerprint,
+                                       std::string_view server);
 
 /// The JSON text of trust-anchors.json, version 1: times are seconds since the epoch, certificates PEM.
 std::string to_json(const TrustRecord& record);

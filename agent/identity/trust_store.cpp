@@ -43,9 +43,9 @@ Result<> TrustStore::saw(const std::string& server, const std::vector<pki::Certi
   return replace(std::move(changed));
 }
 
-Result<> TrustStore::learn(const pki::Rollover& rollover, Time now) {
+Result<> TrustStore::learn(const pki::Rollover& rollover, std::string_view server, Time now) {
   TrustRecord changed = record_;
-  changed.seen.clear();
+  std::erase_if(changed.seen, [server](const ServerAnchor& each) { return each.server == server; });
   changed.looked_at = now;
   auto learned = identity::learn(changed, rollover, now);
   auto replaced = replace(std::move(changed));
@@ -58,6 +58,12 @@ Result<ServerAnchor> TrustStore::accept(std::string_view fingerprint, std::strin
   if (!accepted) return accepted;
   if (auto replaced = replace(std::move(changed)); !replaced) return fail(std::move(replaced.error()));
   return accepted;
+}
+
+Result<> TrustStore::pin(const pki::Certificate& certificate, const std::string& server, Time now) {
+  TrustRecord changed = record_;
+  identity::pin(changed, certificate, server, now);
+  return replace(std::move(changed));
 }
 
 Result<> TrustStore::replace(TrustRecord changed) {

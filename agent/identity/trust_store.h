@@ -35,16 +35,22 @@ class TrustStore {
   [[nodiscard]] std::vector<ServerAnchor> offered(std::string_view server) const {
     return identity::offered(record_, server);
   }
+  /// What was met before of the fingerprint that the profile names.
+  [[nodiscard]] std::optional<pki::Certificate> pinned(std::string_view fingerprint, std::string_view server) const {
+    return identity::pinned(record_, fingerprint, server);
+  }
   /// When a trusted server's /cacerts was last looked at.
   [[nodiscard]] std::optional<Time> looked_at() const { return record_.looked_at; }
 
   /// The /cacerts of a server that is not trusted: see(). Error: storage_failed.
   Result<> saw(const std::string& server, const std::vector<pki::Certificate>& certificates, Time now);
-  /// A look at the /cacerts of a trusted server: what it adds is learned, and what another server showed before is
-  /// offered no more. Error: storage_failed.
-  Result<> learn(const pki::Rollover& rollover, Time now);
+  /// A look at the /cacerts of a trusted server: what it adds is learned, and what this server showed before is offered
+  /// no more. Error: storage_failed.
+  Result<> learn(const pki::Rollover& rollover, std::string_view server, Time now);
   /// An operator's word: accept(). Errors: wrong_state, storage_failed.
   Result<ServerAnchor> accept(std::string_view fingerprint, std::string_view server, Time now);
+  /// The profile's word, met for the first time: pin(). Error: storage_failed.
+  Result<> pin(const pki::Certificate& certificate, const std::string& server, Time now);
 
  private:
   Result<> replace(TrustRecord changed);

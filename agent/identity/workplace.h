@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/est/traffic.h"
 #include "agent/identity/abandoned_keys.h"
 #include "agent/identity/job.h"
 #include "agent/identity/profile.h"
@@ -30,6 +31,7 @@ struct Workplace {
   pki::RevocationCache& revocation_cache;
   /// How often in a row the request on disk was presented and not answered; counted here.
   std::uint32_t& unanswered;
+  est::Traffic& traffic;                                          ///< what the job has cost so far
   const std::vector<std::filesystem::path>& idevid_certificates;  ///< Configuration::idevid_certificates
   std::filesystem::path idevid_memory;                            ///< of open_idevid()
 };

@@ -63,6 +63,7 @@ TEST_F(AnAgentThatWasShownACa, OffersItForThatServerAndIdentityOnly) {
   load();
   EXPECT_THAT(status("second").pending_trust, IsEmpty());
   expect_refused("second", shown_.fingerprint(), Errc::wrong_state);
+  EXPECT_TRUE(store().saw(endpoint(), {}, clock_.now()));
   EXPECT_TRUE(store().saw("https://elsewhere.example:443/.well-known/est", {shown_}, clock_.now()));
   load();
   EXPECT_THAT(status().pending_trust, IsEmpty());

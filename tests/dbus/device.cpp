@@ -54,15 +54,22 @@ void Device::start_server() {
   static constexpr const char* issuing = "operator issuing";
   const auto server = pki_.issue_server(issuing);
   const auto& ca = pki_.ca(issuing);
-  server_ = std::make_unique<EstServer>(
-      EstServerSpec{.certificate = server.full_chain,
-                    .key = server.key,
-                    .manufacturer_ca = manufacturers_,
-                    .issuer = {.certificate = ca.certificate, .key = ca.key, .not_after = spec_.lifetime},
-                    .issuer_chain = pki_.ca("operator root").certificate,
-                    .port = server_port_,
-                    .tls = spec_.tls});
+  EstServerSpec spec{.certificate = server.full_chain,
+                     .key = server.key,
+                     .manufacturer_ca = manufacturers_,
+                     .issuer = {.certificate = ca.certificate, .key = ca.key, .not_after = spec_.lifetime},
+                     .issuer_chain = pki_.ca("operator root").certificate,
+                     .port = server_port_,
+                     .tls = spec_.tls};
+  if (change_) change_(spec);
+  server_ = std::make_unique<EstServer>(std::move(spec));
   server_port_ = server_->port();
+}
+
+void Device::change_server(std::function<void(EstServerSpec&)> change) {
+  change_ = std::move(change);
+  stop_server();
+  start_server();
 }
 
 void Device::write_configuration(const std::string& file, const std::string& content) const {

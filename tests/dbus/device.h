@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -69,6 +70,8 @@ class Device {
   /// Ends the EST server, or starts it again at the same port.
   void stop_server() { server_.reset(); }
   void start_server();
+  /// Starts it again, and from now on always, with what `change` makes of what it usually is.
+  void change_server(std::function<void(EstServerSpec&)> change);
 
  private:
   DeviceSpec spec_;
@@ -79,6 +82,7 @@ class Device {
   std::filesystem::path manufacturers_;
   std::uint16_t server_port_ = 0;
   std::unique_ptr<EstServer> server_;
+  std::function<void(EstServerSpec&)> change_;
   std::unique_ptr<PrivateBus> bus_;
 };
 

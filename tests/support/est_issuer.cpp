@@ -153,6 +153,8 @@ X509Cert EstIssuer::issue(X509_REQ* request, CertificateFlaw flaw) const {
   set_alternative_names(certificate, find(requested.get(), NID_subject_alt_name), issuer, flaw);
   add(certificate, issuer, NID_subject_key_identifier, "hash");
   add(certificate, issuer, NID_authority_key_identifier, "keyid:always");
+  if (!spec_.ocsp.empty()) add(certificate, issuer, NID_info_access, ("OCSP;URI:" + spec_.ocsp).c_str());
+  if (!spec_.crl.empty()) add(certificate, issuer, NID_crl_distribution_points, ("URI:" + spec_.crl).c_str());
   EVP_PKEY* signer = flaw == CertificateFlaw::wrong_issuer ? other_key_.get() : key_.get();
   check(X509_sign(certificate, signer, EVP_sha256()) > 0, "sign a certificate");
   return made;

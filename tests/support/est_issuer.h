@@ -28,6 +28,8 @@ class EstIssuer {
     std::filesystem::path key;          ///< PEM
     Seconds not_before{-60};            ///< from now
     Seconds not_after{86400};           ///< from now
+    std::string ocsp = {};              ///< URLs that its certificates name; none if empty
+    std::string crl = {};
   };
   explicit EstIssuer(const Spec& spec);
 

@@ -23,6 +23,7 @@ class Listener final : public JobObserver {
  public:
   void entered(Phase) override {}
   void noticed(const Notice& notice) override { notices.push_back(notice.sentence); }
+  void spent(const est::Traffic&) override {}
   [[nodiscard]] bool cancelled() const override { return false; }
   std::vector<std::string> notices;
 };

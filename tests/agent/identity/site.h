@@ -35,12 +35,14 @@ class RecordingObserver final : public JobObserver {
     if (at_phase) at_phase(phase);
   }
   void noticed(const Notice& notice) override { notices.push_back(notice); }
+  void spent(const est::Traffic& all) override { traffic = all; }
   [[nodiscard]] bool cancelled() const override {
     return phases.size() >= cancel_after || (cancel_when && cancel_when());
   }
 
   std::vector<std::string> phases;
   std::vector<Notice> notices;
+  est::Traffic traffic;  ///< of the last job
   std::function<void(Phase)> at_phase;
   std::function<bool()> cancel_when;
   std::size_t cancel_after = ~std::size_t{0};

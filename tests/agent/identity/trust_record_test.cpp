@@ -171,9 +171,10 @@ TEST_F(ATrustRecord, OffersTheCasThatAServerShowed) {
   EXPECT_THAT(identity::offered(record, other_server), IsEmpty());
   EXPECT_THAT(anchors({}), IsEmpty()) << "offered is not trusted";
   identity::see(record, other_server, {ca("new")}, now);
+  EXPECT_EQ(identity::offered(record, server).size(), 2U) << "one server takes nothing from the other";
+  identity::see(record, server, {}, now);
   EXPECT_THAT(identity::offered(record, server), IsEmpty());
-  identity::see(record, other_server, {}, now);
-  EXPECT_THAT(record.seen, IsEmpty());
+  EXPECT_EQ(identity::offered(record, other_server).size(), 1U);
 }
 
 TEST_F(ATrustRecord, OffersNoMoreThan16) {
@@ -181,10 +182,13 @@ TEST_F(ATrustRecord, OffersNoMoreThan16) {
   for (int i = 0; i < 20; ++i) shown.push_back(link("new", "old"));
   identity::see(record, server, shown, now);
   EXPECT_EQ(record.seen.size(), 16U);
+  identity::see(record, other_server, {ca("new")}, now);
+  EXPECT_EQ(record.seen.size(), 16U);
+  EXPECT_EQ(identity::offered(record, other_server).size(), 1U) << "the others' are forgotten first";
   std::vector<Certificate> many(10'000, ca("old"));
   many.push_back(ca("new"));
   identity::see(record, server, many, now);
-  EXPECT_EQ(record.seen.size(), 1U);
+  EXPECT_EQ(identity::offered(record, server).size(), 1U);
 }
 
 TEST_F(ATrustRecord, TrustsWhatAnOperatorAcceptedForThatServerOnly) {
@@ -233,12 +237,29 @@ TEST_F(ATrustRecord, ForgetsTheOldestOfTooManyThatWereAccepted) {
   EXPECT_THAT(anchors({}, server + "/16"), ElementsAre(ca("old")));
 }
 
+TEST_F(ATrustRecord, KeepsWhatWasMetForAsLongAsItsFingerprintIsNamed) {
+  identity::pin(record, ca("old"), server, now);
+  EXPECT_EQ(identity::pinned(record, ca("old").fingerprint(), server), ca("old"));
+  EXPECT_FALSE(identity::pinned(record, ca("old").fingerprint(), other_server));
+  EXPECT_FALSE(identity::pinned(record, ca("new").fingerprint(), server));
+  EXPECT_FALSE(identity::pinned(record, "", server));
+  EXPECT_THAT(anchors({}), IsEmpty()) << "it is the profile that trusts it";
+  identity::pin(record, ca("new"), server, now + 1h);
+  EXPECT_THAT(record.pinned,
+              ElementsAre(identity::ServerAnchor{.certificate = ca("new"), .server = server, .when = now + 1h}));
+  for (int i = 0; i < 9; ++i) identity::pin(record, ca("old"), server + "/" + std::to_string(i), now);
+  EXPECT_EQ(record.pinned.size(), 8U);
+  EXPECT_FALSE(identity::pinned(record, ca("old").fingerprint(), server + "/0"));
+  EXPECT_TRUE(identity::pinned(record, ca("old").fingerprint(), server + "/8"));
+}
+
 TEST_F(ATrustRecord, IsWrittenAndReadBack) {
   for (const bool full : {false, true}) {
     if (full) {
       look({ca("old")}, {ca("new"), link("new", "old")});
       identity::see(record, server, {ca("old"), ca("new")}, now);
       EXPECT_TRUE(identity::accept(record, ca("old").fingerprint(), server, now));
+      identity::pin(record, ca("newest"), other_server, now);
       record.looked_at = now;
     }
     const std::string text = identity::to_json(record);
@@ -254,6 +275,7 @@ TEST_F(ATrustRecord, ThatIsNotAsItWasWrittenIsNone) {
   look({ca("old")}, {ca("new"), link("new", "old")});
   identity::see(record, server, {ca("old"), ca("new")}, now);
   EXPECT_TRUE(identity::accept(record, ca("old").fingerprint(), server, now));
+  identity::pin(record, ca("old"), server, now);
   record.looked_at = now;
   using Json = nlohmann::json;
   const Json whole = Json::parse(identity::to_json(record));
@@ -275,6 +297,9 @@ TEST_F(ATrustRecord, ThatIsNotAsItWasWrittenIsNone) {
       {"/accepted/0/server", std::string(2049, 'a')},
       {"/accepted/0/when", "now"},
       {"/accepted/0/certificate", "root"},
+      {"/pinned", nullptr},
+      {"/pinned", Json(std::vector<Json>(9, whole["pinned"][0]))},
+      {"/pinned/0/certificate", 1},
       {"/seen", 1},
       {"/seen", Json(std::vector<Json>(17, whole["seen"][0]))},
       {"/seen/0", "root"},

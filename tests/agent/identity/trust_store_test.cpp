@@ -42,7 +42,7 @@ TEST_F(ATrustStore, WithoutAFileIsEmptyAndWritesNone) {
 }
 
 TEST_F(ATrustStore, KeepsWhatWasLearnedForTheNextProcess) {
-  ASSERT_TRUE(read().learn(rollover(), now));
+  ASSERT_TRUE(read().learn(rollover(), server, now));
   const TrustStore store = read();
   EXPECT_EQ(store.looked_at(), now);
   const auto anchors = store.anchors({ca("old")}, server, now);
@@ -67,13 +67,25 @@ TEST_F(ATrustStore, KeepsWhatWasOfferedUntilAnOperatorAcceptsIt) {
 
 TEST_F(ATrustStore, OffersNothingMoreOnceItsServerIsTrusted) {
   ASSERT_TRUE(read().saw(server, {ca("old"), ca("new")}, now));
-  ASSERT_TRUE(read().learn({}, now));
+  ASSERT_TRUE(read().learn({}, server, now));
   EXPECT_THAT(read().offered(server), IsEmpty());
   EXPECT_EQ(read().looked_at(), now);
 }
 
+TEST_F(ATrustStore, OffersWhatOneServerShowedAlthoughAnotherIsTrusted) {
+  ASSERT_TRUE(read().saw(server + "/other", {ca("old")}, now));
+  ASSERT_TRUE(read().learn({}, server, now));
+  EXPECT_EQ(read().offered(server + "/other").size(), 1U);
+}
+
+TEST_F(ATrustStore, KeepsWhatTheProfileNamesOnceItWasMet) {
+  ASSERT_TRUE(read().pin(ca("old"), server, now));
+  EXPECT_EQ(read().pinned(ca("old").fingerprint(), server), ca("old"));
+  EXPECT_FALSE(read().pinned(ca("old").fingerprint(), server + "/other"));
+}
+
 TEST_F(ATrustStore, FallsBackToTheProfileWhereItsFileIsDamaged) {
-  ASSERT_TRUE(read().learn(rollover(), now));
+  ASSERT_TRUE(read().learn(rollover(), server, now));
   for (const std::string text : {"", "{\"version\": 1, \"learned\": [", "{\"version\": 7}", "\xff\xfe"}) {
     write(text);
     TrustStore store = read();
@@ -83,7 +95,7 @@ TEST_F(ATrustStore, FallsBackToTheProfileWhereItsFileIsDamaged) {
     const auto anchors = store.anchors({ca("old")}, server, now);
     ASSERT_TRUE(anchors);
     EXPECT_THAT(*anchors, ElementsAre(ca("old")));
-    EXPECT_TRUE(store.learn(rollover(), now)) << "and it heals";
+    EXPECT_TRUE(store.learn(rollover(), server, now)) << "and it heals";
     EXPECT_FALSE(store.trouble());
     EXPECT_EQ(read().record(), store.record());
   }
@@ -114,7 +126,7 @@ TEST_F(ATrustStore, ChangesNothingThatItCannotWrite) {
   TrustStore store(directory.path() / "not there" / "trust-anchors.json");
   EXPECT_EQ(store.saw(server, {ca("old")}, now).error().code, Errc::storage_failed);
   EXPECT_THAT(store.offered(server), IsEmpty());
-  EXPECT_EQ(store.learn(rollover(), now).error().code, Errc::storage_failed);
+  EXPECT_EQ(store.learn(rollover(), server, now).error().code, Errc::storage_failed);
   EXPECT_FALSE(store.looked_at());
 }
 
@@ -127,10 +139,11 @@ TEST_F(ATrustStore, HoldsAsMuchAsItMayEverWrite) {
   pki::Rollover learned;
   learned.added = large;
   learned.links = large;
-  ASSERT_TRUE(store.learn(learned, now));
+  ASSERT_TRUE(store.learn(learned, server, now));
   ASSERT_TRUE(store.saw(server, large, now));
   for (const auto& each : large) ASSERT_TRUE(store.accept(each.fingerprint(), server, now));
   ASSERT_TRUE(store.saw(server + "/other", large, now));
+  for (int i = 0; i < 8; ++i) ASSERT_TRUE(store.pin(large[0], server + "/" + std::to_string(i), now));
   EXPECT_FALSE(read().trouble());
   EXPECT_EQ(read().record(), store.record());
 }
