@@ -94,20 +94,30 @@ Result<Item<T>> decode(BytesView der, const ASN1_ITEM* item) {
   return value;
 }
 
+/// Takes off the PEM only: OpenSSL's functions for a CRL in PEM ask for a passphrase if it says that it is encrypted.
+Result<Item<SignedList>> parse_pem(BytesView pem) {
+  const Bio bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+  char* name = nullptr;
+  char* header = nullptr;
+  unsigned char* data = nullptr;
+  long size = 0;
+  if (PEM_read_bio(bio.get(), &name, &header, &data, &size) != 1) return fail(unreadable());
+  const bool is_crl = std::string_view(name) == PEM_STRING_X509_CRL && std::string_view(header).empty();
+  auto list = is_crl ? decode<SignedList>({reinterpret_cast<const std::byte*>(data), static_cast<std::size_t>(size)},
+                                          ASN1_ITEM_rptr(SignedList))
+                     : fail(malformed("it is no CRL, or encrypted: " + printable(name, 60)));
+  OPENSSL_free(name);
+  OPENSSL_free(header);
+  OPENSSL_free(data);
+  return list;
+}
+
 /// RFC 5280 4.2.1.13 wants DER; some places serve PEM.
 Result<Item<SignedList>> parse(BytesView der_or_pem) {
   if (der_or_pem.size() > longest_crl)
     return fail(malformed("it is longer than " + std::to_string(longest_crl) + " bytes"));
   if (!as_text(der_or_pem).starts_with("-----BEGIN")) return decode<SignedList>(der_or_pem, ASN1_ITEM_rptr(SignedList));
-  const Bio bio(BIO_new_mem_buf(der_or_pem.data(), static_cast<int>(der_or_pem.size())));
-  unsigned char* data = nullptr;
-  long size = 0;
-  if (PEM_bytes_read_bio(&data, &size, nullptr, PEM_STRING_X509_CRL, bio.get(), nullptr, nullptr) != 1)
-    return fail(unreadable());
-  auto list = decode<SignedList>({reinterpret_cast<const std::byte*>(data), static_cast<std::size_t>(size)},
-                                 ASN1_ITEM_rptr(SignedList));
-  OPENSSL_free(data);
-  return list;
+  return parse_pem(der_or_pem);
 }
 
 /// By the issuer of the certificate: its name, its key, and that the key may sign CRLs (RFC 5280 6.3.3 f, g).

@@ -255,7 +255,11 @@ TEST_F(ACrl, IsRefusedAsSomethingElse) {
   expect_refused(read("<html>not found</html>"), malformed, "");
   expect_refused(read(std::string(1000, '\0')), malformed, "");
   expect_refused(read(revocation->crl() + '\0'), malformed, "1 bytes follow");
-  expect_refused(read(leaf.certificate_pem), malformed, "");
+  expect_refused(read(leaf.certificate_pem), malformed, "it is no CRL, or encrypted: CERTIFICATE");
+  for (const char* header :
+       {"Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00112233445566778899AABBCCDDEEFF\n\n", "Proc-Type: 4,CRL\n\n"})
+    expect_refused(read(revocation->crl_pem().insert(std::string_view("-----BEGIN X509 CRL-----\n").size(), header)),
+                   malformed, "it is no CRL, or encrypted: X509 CRL");
   expect_refused(read(test::pem_to_der(leaf.certificate_pem)), malformed, "");
   expect_refused(read(revocation->crl_pem().replace(100, 4, "!!!!")), malformed, "");
   expect_refused(read("-----BEGIN X509 CRL-----\n"), malformed, "");
