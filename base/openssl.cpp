@@ -28,6 +28,8 @@ Error openssl_error(Errc code, Retry retry, std::string_view what) {
   return {.code = code, .retry = retry, .what = std::string(what), .reason = openssl_reason()};
 }
 
+int no_passphrase(char* /*buffer*/, int /*size*/, int /*writing*/, void* /*context*/) { return -1; }
+
 Bytes bio_bytes(BIO* bio) {
   char* data = nullptr;
   const long size = BIO_get_mem_data(bio, &data);

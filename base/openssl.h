@@ -24,6 +24,10 @@ std::string openssl_reason();
 /// An Error whose reason is openssl_reason(). The one place where OpenSSL's failures become ours.
 Error openssl_error(Errc code, Retry retry, std::string_view what);
 
+/// The pem_password_cb of whoever has no passphrase. Without one OpenSSL asks at the terminal, for whatever PEM says
+/// that it is encrypted.
+int no_passphrase(char* buffer, int size, int writing, void* context);
+
 /// What was written to a memory BIO.
 Bytes bio_bytes(BIO* bio);
 

@@ -87,7 +87,18 @@ int fail_to_start(const Error& error) {
   return 1;
 }
 
-int run(const Options& options) {
+/// Whether OpenSSL wipes what it frees. Not if a library that is loaded into devidd used it before main().
+enum class FreedMemory { wiped, left };
+
+void warn_of(FreedMemory memory) {
+  if (memory == FreedMemory::wiped) return;
+  journal::Entry(journal::Priority::warning, journal::noticed,
+                 "OpenSSL was in use before devidd began, and does not wipe the memory that it frees: copies of keys "
+                 "that a server makes may stay in it")
+      .write();
+}
+
+int run(const Options& options, FreedMemory memory) {
   EventLoop loop;  // first: it blocks the signals for all threads
   const SystemClock clock;
   // The name first: it is the lock that keeps a second devidd from the same state. Calls wait in the socket until
@@ -104,6 +115,7 @@ int run(const Options& options) {
   journal::Entry(journal::Priority::info, journal::started,
                  std::string("devidd ") + version + " serves the identities below " + options.paths.state.string())
       .write();
+  warn_of(memory);
   const auto end = serve(*connection, loop, service, std::chrono::seconds(options.idle_timeout));
   sd_notify(0, "STOPPING=1");
   if (end == EventLoop::End::signal) wind_down(*connection, loop, service);
@@ -111,7 +123,7 @@ int run(const Options& options) {
 }
 
 /// Reads the command line, then serves.
-int start(int argc, char** argv) {
+int start(int argc, char** argv, FreedMemory memory) {
   Options options;
   CLI::App app("devidd keeps the device's cryptographic identity in hardware. It is started by D-Bus; see devidd(8).");
   app.set_version_flag("--version", std::string("devidd ") + version);
@@ -129,18 +141,19 @@ int start(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
-  return run(options);
+  return run(options, memory);
 }
 
 }  // namespace
 }  // namespace devid
 
 int main(int argc, char** argv) {
-  static_cast<void>(devid::wipe_openssl_memory());  // before anything else: keys that a server made pass through
+  // Before anything else: keys that a server made pass through.
+  const auto memory = devid::wipe_openssl_memory() ? devid::FreedMemory::wiped : devid::FreedMemory::left;
   // The TSS would write to standard error by itself; what it has to say is in our errors. Before there are threads.
   ::setenv("TSS2_LOG", "all+NONE", 0);
   try {
-    return devid::start(argc, argv);
+    return devid::start(argc, argv, memory);
   } catch (const std::exception& error) {
     return devid::fail_to_start(
         {.code = devid::Errc::internal, .what = "the bus or the system failed", .reason = error.what()});

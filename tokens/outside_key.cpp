@@ -245,7 +245,8 @@ bool numbers_fit(const RsaPrivateKey& key) {
            BN_nnmod(result, key.d, less, with) == 1 && BN_cmp(result, exponent) == 0;
   };
   const bool fit = result != nullptr && BN_mul(result, key.p, key.q, with) == 1 && BN_cmp(result, key.n) == 0 &&
-                   belongs_to(key.dp, key.p) && belongs_to(key.dq, key.q) && is_inverse(key.qinv, key.q, key.p);
+                   belongs_to(key.dp, key.p) && belongs_to(key.dq, key.q) && BN_cmp(key.qinv, key.p) < 0 &&
+                   is_inverse(key.qinv, key.q, key.p);
   BN_CTX_end(with);
   ERR_clear_error();
   return fit;

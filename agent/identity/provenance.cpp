@@ -35,7 +35,7 @@ std::string to_pem(const PublicKey& key) {
 
 Result<PublicKey> from_pem(const std::string& pem) {
   const Bio bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-  const Pkey key(PEM_read_bio_PUBKEY(bio.get(), nullptr, nullptr, nullptr));
+  const Pkey key(PEM_read_bio_PUBKEY(bio.get(), nullptr, no_passphrase, nullptr));
   if (!key) return fail(corrupt("the public key cannot be read: " + openssl_reason()));
   auto public_key = public_key_of(key.get());
   if (!public_key) return fail(corrupt("the public key cannot be used: " + public_key.error().sentence()));

@@ -5,7 +5,6 @@
 #include <openssl/x509v3.h>
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "agent/pki/chain.h"
@@ -61,18 +60,18 @@ Result<std::vector<Certificate>> certificates_of(CMS_ContentInfo* message) {
   return certificates;
 }
 
-/// Any certificate below the anchors could sign: those of other devices must not.
+/// Any certificate below the anchors could sign, and those of other devices must not: whoever is no CA needs the word
+/// of one that this is what its certificate is for. To be for anything, or to say nothing, is not enough.
 bool may_speak_for_ca(const Certificate& signer) {
-  constexpr auto allowed = std::to_array({NID_cmcCA, NID_cmcRA, NID_anyExtendedKeyUsage});
   if (X509_check_ca(signer.get()) == 1) return true;
-  int found = 0;
-  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-static-cast-downcast): the type that the NID stands for
   const Usages usages(
-      static_cast<EXTENDED_KEY_USAGE*>(X509_get_ext_d2i(signer.get(), NID_ext_key_usage, &found, nullptr)));
+      // NOLINTNEXTLINE(cppcoreguidelines-pro-type-static-cast-downcast): the type that the NID stands for
+      static_cast<EXTENDED_KEY_USAGE*>(X509_get_ext_d2i(signer.get(), NID_ext_key_usage, nullptr, nullptr)));
   ERR_clear_error();
-  if (!usages) return found == -1;  // -1: there is none; else it is unreadable
-  for (int i = 0; i < sk_ASN1_OBJECT_num(usages.get()); ++i)
-    if (std::ranges::find(allowed, OBJ_obj2nid(sk_ASN1_OBJECT_value(usages.get(), i))) != allowed.end()) return true;
+  for (int i = 0; usages && i < sk_ASN1_OBJECT_num(usages.get()); ++i) {
+    const int usage = OBJ_obj2nid(sk_ASN1_OBJECT_value(usages.get(), i));
+    if (usage == NID_cmcCA || usage == NID_cmcRA) return true;
+  }
   return false;
 }
 
@@ -104,7 +103,9 @@ Result<> check_signers(CMS_ContentInfo* message, const std::vector<Certificate>&
     const Certificate signer = Certificate::from_x509(sk_X509_value(signers.get(), i));
     if (auto chain = build_chain(signer, pool, anchors, now); !chain)
       return fail(while_doing("trust the signer of the Full PKI Response", std::move(chain.error())));
-    if (!may_speak_for_ca(signer)) return fail(untrusted(signer.subject() + " is no CA, and may not speak for one"));
+    if (!may_speak_for_ca(signer))
+      return fail(untrusted(signer.subject() +
+                            " is no CA, and may not speak for one: its certificate is not for cmcCA or cmcRA"));
   }
   return {};
 }

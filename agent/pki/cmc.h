@@ -44,11 +44,11 @@ using CmcAnswer = std::variant<CmcIssued, CmcPending>;
 
 /// Reads a Full PKI Response (RFC 5272 3.2.2), DER, 256 KiB at most: a SignedData of id-cct-PKIResponse; or a
 /// certs-only message (4.1), which a CA may send when all is well. Each signature must hold, with SHA-256 or better,
-/// and be that of a certificate that leads to `anchors` and may speak for the CA: a CA itself, one with id-kp-cmcCA or
-/// id-kp-cmcRA (RFC 6402 2.10), or one without extendedKeyUsage. The recipient nonce must be that of the request, and
-/// so must the transaction, if it is there; a refusal may lack both. CMCStatusInfo and CMCStatusInfoV2 are understood;
-/// without any of them, certificates mean success. Errors: server_refused with the status, failInfo and text of the CA;
-/// answer_malformed; certificate_untrusted and certificate_not_valid_now for a signer.
+/// and be that of a certificate that leads to `anchors` and may speak for the CA: a CA itself, or one with id-kp-cmcCA
+/// or id-kp-cmcRA (RFC 6402 2.10). The recipient nonce must be that of the request, and so must the transaction, if it
+/// is there; a refusal may lack both. CMCStatusInfo and CMCStatusInfoV2 are understood; without any of them,
+/// certificates mean success. Errors: server_refused with the status, failInfo and text of the CA; answer_malformed;
+/// certificate_untrusted and certificate_not_valid_now for a signer.
 Result<CmcAnswer> read_cmc_response(BytesView der, const CmcRequest& request, const std::vector<Certificate>& anchors,
                                     Time now);
 

@@ -112,7 +112,6 @@ SignerInfo describe_signer(const CmcSigner& signer, BytesView data, const EVP_MD
       !set_signature_algorithm(info->digest_enc_alg, signer.key.public_key().algorithm, digest) ||
       EVP_Digest(data.data(), data.size(), hash.data(), &size, digest, nullptr) != 1 ||
       PKCS7_add_attrib_content_type(info.get(), OBJ_nid2obj(NID_id_cct_PKIData)) != 1 ||
-      PKCS7_add0_attrib_signing_time(info.get(), nullptr) != 1 ||
       PKCS7_add1_attrib_digest(info.get(), hash.data(), static_cast<int>(size)) != 1)
     return nullptr;
   return info;

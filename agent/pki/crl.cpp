@@ -94,20 +94,30 @@ Result<Item<T>> decode(BytesView der, const ASN1_ITEM* item) {
   return value;
 }
 
+/// Takes off the PEM only: OpenSSL's functions for a CRL in PEM ask for a passphrase if it says that it is encrypted.
+Result<Item<SignedList>> parse_pem(BytesView pem) {
+  const Bio bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+  char* name = nullptr;
+  char* header = nullptr;
+  unsigned char* data = nullptr;
+  long size = 0;
+  if (PEM_read_bio(bio.get(), &name, &header, &data, &size) != 1) return fail(unreadable());
+  const bool is_crl = std::string_view(name) == PEM_STRING_X509_CRL && std::string_view(header).empty();
+  auto list = is_crl ? decode<SignedList>({reinterpret_cast<const std::byte*>(data), static_cast<std::size_t>(size)},
+                                          ASN1_ITEM_rptr(SignedList))
+                     : fail(malformed("it is no CRL, or encrypted: " + printable(name, 60)));
+  OPENSSL_free(name);
+  OPENSSL_free(header);
+  OPENSSL_free(data);
+  return list;
+}
+
 /// RFC 5280 4.2.1.13 wants DER; some places serve PEM.
 Result<Item<SignedList>> parse(BytesView der_or_pem) {
   if (der_or_pem.size() > longest_crl)
     return fail(malformed("it is longer than " + std::to_string(longest_crl) + " bytes"));
   if (!as_text(der_or_pem).starts_with("-----BEGIN")) return decode<SignedList>(der_or_pem, ASN1_ITEM_rptr(SignedList));
-  const Bio bio(BIO_new_mem_buf(der_or_pem.data(), static_cast<int>(der_or_pem.size())));
-  unsigned char* data = nullptr;
-  long size = 0;
-  if (PEM_bytes_read_bio(&data, &size, nullptr, PEM_STRING_X509_CRL, bio.get(), nullptr, nullptr) != 1)
-    return fail(unreadable());
-  auto list = decode<SignedList>({reinterpret_cast<const std::byte*>(data), static_cast<std::size_t>(size)},
-                                 ASN1_ITEM_rptr(SignedList));
-  OPENSSL_free(data);
-  return list;
+  return parse_pem(der_or_pem);
 }
 
 /// By the issuer of the certificate: its name, its key, and that the key may sign CRLs (RFC 5280 6.3.3 f, g).
@@ -166,18 +176,26 @@ Result<> check_extensions(const ListContent& content) {
   return check_critical(content.extensions, known_extensions);
 }
 
-std::string detail_of(const X509_REVOKED* entry) {
+/// What an entry says of its certificate.
+struct Revocation {
+  bool on_hold;
+  std::string detail;
+};
+
+Revocation read_entry(const X509_REVOKED* entry) {
   const Reason reason(
       // NOLINTNEXTLINE(cppcoreguidelines-pro-type-static-cast-downcast): the type that the NID stands for
       static_cast<ASN1_ENUMERATED*>(X509_REVOKED_get_ext_d2i(entry, NID_crl_reason, nullptr, nullptr)));
   ERR_clear_error();
-  return revocation_detail(X509_REVOKED_get0_revocationDate(entry), reason ? ASN1_ENUMERATED_get(reason.get()) : -1);
+  const long number = reason ? ASN1_ENUMERATED_get(reason.get()) : -1;
+  return {.on_hold = number == CRL_REASON_CERTIFICATE_HOLD,
+          .detail = revocation_detail(X509_REVOKED_get0_revocationDate(entry), number)};
 }
 
-/// Goes through all entries, one at a time; the detail of the one that was looked for. RFC 5280 5.3: a critical
+/// Goes through all entries, one at a time; what the one that was looked for says. RFC 5280 5.3: a critical
 /// extension that is not known spoils the whole list, wherever it is.
-Result<std::optional<std::string>> look_up(const ListContent& content, const Certificate& subject) {
-  std::optional<std::string> found;
+Result<std::optional<Revocation>> look_up(const ListContent& content, const Certificate& subject) {
+  std::optional<Revocation> found;
   if (content.entries == nullptr) return found;
   const BytesView encoded = octets_of(content.entries);
   const unsigned char* position = as_uchar(encoded);
@@ -193,7 +211,7 @@ Result<std::optional<std::string>> look_up(const ListContent& content, const Cer
     if (!entry) return fail(unreadable());
     if (auto checked = check_critical(X509_REVOKED_get0_extensions(entry.get()), known_entry_extensions); !checked)
       return fail(std::move(checked.error()));
-    if (ASN1_INTEGER_cmp(X509_REVOKED_get0_serialNumber(entry.get()), wanted) == 0) found = detail_of(entry.get());
+    if (ASN1_INTEGER_cmp(X509_REVOKED_get0_serialNumber(entry.get()), wanted) == 0) found = read_entry(entry.get());
   }
   return found;
 }
@@ -218,8 +236,10 @@ Result<RevocationStatement> read_crl(BytesView der_or_pem, const RevocationQuest
   if (auto checked = check_scope(fields, question.subject); !checked) return fail(std::move(checked.error()));
   auto revoked = look_up(fields, question.subject);
   if (!revoked) return fail(std::move(revoked.error()));
+  std::optional<Revocation>& entry = *revoked;
+  if (!entry) return RevocationStatement{.until = *until};
   return RevocationStatement{
-      .revoked = revoked->has_value(), .detail = revoked->value_or(std::string()), .until = *until};
+      .revoked = true, .on_hold = entry->on_hold, .detail = std::move(entry->detail), .until = *until};
 }
 
 }  // namespace devid::pki

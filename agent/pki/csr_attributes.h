@@ -36,7 +36,7 @@ struct KeyTemplate {
 struct CsrAttributes {
   bool challenge_password = false;  ///< asks for proof of possession linked to TLS (RFC 7030 3.5)
   std::vector<KeyTemplate> keys;  ///< any of them will do; empty: any key. If only signature algorithms say it, theirs
-  std::optional<Digest> digest;   ///< for the request's signature: the first named that devid signs with
+  std::vector<Digest> digests;    ///< for the request's signature: any of them will do, each once; empty: any digest
   std::optional<std::vector<SubjectAttributeTemplate>> subject;  ///< of a template; most significant first
   std::vector<ExtensionTemplate> extensions;
   /// OIDs of attributes that the client is to fill from what it knows: serialNumber 2.5.4.5, macAddress

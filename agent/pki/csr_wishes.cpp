@@ -98,13 +98,12 @@ bool CsrWishes::take_fact(const ASN1_OBJECT* oid) {
   return true;
 }
 
-/// The first digest that devid signs with is it; servers that list several list the preferred one first.
 void CsrWishes::want_digest(int nid) {
   const auto digest = digest_of(nid);
   if (!digest)
     ignore(std::string(OBJ_nid2sn(nid)) + ": requests are signed with SHA-256, SHA-384 or SHA-512");
-  else if (!wanted_.digest)
-    wanted_.digest = digest;
+  else if (std::ranges::find(wanted_.digests, *digest) == wanted_.digests.end())
+    wanted_.digests.push_back(*digest);
 }
 
 bool CsrWishes::take_algorithm(const ASN1_OBJECT* oid) {

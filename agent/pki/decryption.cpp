@@ -132,9 +132,6 @@ Result<std::vector<RequestAttribute>> attributes(const char* oid, const Key& key
   return std::vector{std::move(*identifier), std::move(*algorithms)};
 }
 
-/// OpenSSL would ask at the terminal.
-int no_passphrase(char* /*buffer*/, int /*size*/, int /*writing*/, void* /*context*/) { return -1; }
-
 }  // namespace
 
 Result<std::vector<RequestAttribute>> decryption_attributes(const DecryptionKey& decryption) {

@@ -123,7 +123,10 @@ Result<RevocationStatement> read_ocsp_response(BytesView der, const RevocationQu
   switch (status) {
     case V_OCSP_CERTSTATUS_GOOD: return RevocationStatement{.until = *until};
     case V_OCSP_CERTSTATUS_REVOKED:
-      return RevocationStatement{.revoked = true, .detail = revocation_detail(since, reason), .until = *until};
+      return RevocationStatement{.revoked = true,
+                                 .on_hold = reason == CRL_REASON_CERTIFICATE_HOLD,
+                                 .detail = revocation_detail(since, reason),
+                                 .until = *until};
     default: return fail(unusable_statement("the responder does not know the certificate"));
   }
 }

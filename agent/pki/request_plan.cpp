@@ -46,6 +46,15 @@ Result<KeyAlgorithm> choose_key(const std::vector<KeyTemplate>& wanted, const st
   return fail(unmet("it wants a key of " + joined(texts, " or ") + ", and the profile allows " + joined(names, ", ")));
 }
 
+/// That of the key if the CA takes it; else the shortest. A token does not say which it has, but every one has SHA-256,
+/// and few TPMs have SHA-512.
+std::optional<Digest> choose_digest(const std::vector<Digest>& wanted, KeyAlgorithm algorithm) {
+  if (wanted.empty()) return std::nullopt;
+  const Digest usual = digest_for(algorithm);
+  if (std::ranges::find(wanted, usual) != wanted.end()) return usual;
+  return *std::ranges::min_element(wanted, {}, digest_size);
+}
+
 // --- extensions ---
 
 template <class T>
@@ -140,11 +149,12 @@ void plan_fact(const std::string& oid, const RequestWish& wish, RequestPlan& pla
 }  // namespace
 
 Result<RequestPlan> plan_request(const CsrAttributes& wanted, const RequestWish& wish) {
-  RequestPlan plan{.csr = {.names = wish.names, .challenge_password = std::nullopt, .digest = wanted.digest}};
+  RequestPlan plan{.csr = {.names = wish.names, .challenge_password = std::nullopt, .digest = std::nullopt}};
   plan.wants_binding = wanted.challenge_password;
   const auto algorithm = choose_key(wanted.keys, wish.algorithms);
   if (!algorithm) return fail(algorithm.error());
   plan.algorithm = *algorithm;
+  plan.csr.digest = choose_digest(wanted.digests, *algorithm);
   if (auto planned = plan_subject(wanted.subject.value_or(std::vector<SubjectAttributeTemplate>()), wish, plan);
       !planned)
     return fail(std::move(planned.error()));

@@ -30,6 +30,8 @@ struct RequestPlan {
 
 /// Merges what the CA wants with what the profile says. The rule, which devid.toml(5) tells:
 /// - Key: the first of the allowed algorithms that fits one of those that the CA names. Error if none does.
+/// - Digest of the request's signature: the one that fits the key if the CA names it or none, else the shortest that it
+///   names: the likeliest that the token can do.
 /// - Subject and alternative names: what the profile names is asked for, always. A template's attribute with a value
 ///   that the profile does not name at all is added where the profile says that the CA may change names, else left out
 ///   with a remark. If it contradicts the profile (the same attribute with another value) the profile's is asked for

@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::size_t urls_of_a_kind = 3;
 constexpr unsigned most_downloads = 12;
+constexpr std::size_t longest_detail = 200;
 
 /// One place that may know, and how its answer is read.
 struct Place {
@@ -51,11 +52,13 @@ std::vector<Place> places_of(const RevocationQuestion& question) {
   return places;
 }
 
-Error revoked(const RevocationQuestion& question, const RevocationStatement& statement) {
+std::string memory_of(const RevocationQuestion& question) { return "revoked " + question.subject.fingerprint(); }
+
+Error revoked(const RevocationQuestion& question, std::string_view detail) {
   return {.code = Errc::certificate_revoked,
           .retry = Retry::after_operator,
           .what = "the certificate of " + question.subject.subject() + " is revoked",
-          .reason = statement.detail + ", by " + question.subject.issuer(),
+          .reason = std::string(detail) + ", by " + question.subject.issuer(),
           .hint = "its holder needs another certificate from its CA; do not trust this one"};
 }
 
@@ -65,10 +68,14 @@ class Check {
 
   /// Errors: certificate_revoked and cancelled, which end it all; revocation_unknown.
   Result<> certificate(const RevocationQuestion& question, BytesView stapled) {
+    if (const auto known = sources_.cache.find(memory_of(question), question.now, Seconds::max()))
+      return fail(revoked(question, printable(as_text(*known), longest_detail)));
     const auto statement = ask(question, stapled);
     if (!statement) return fail(statement.error());
-    if (statement->revoked) return fail(revoked(question, *statement));
-    return {};
+    if (!statement->revoked) return {};
+    if (!statement->on_hold)
+      sources_.cache.keep(memory_of(question), as_bytes(statement->detail), question.subject.not_after(), question.now, Seconds::max());
+    return fail(revoked(question, statement->detail));
   }
 
  private:

@@ -8,7 +8,6 @@
 #include <system_error>
 #include <vector>
 
-#include "agent/pki/revocation_statement.h"
 #include "base/file.h"
 
 namespace devid::pki {
@@ -54,14 +53,14 @@ std::string to_file(std::string_view key, BytesView content, Time until) {
   return file.append(as_text(content));
 }
 
-std::optional<std::string_view> content_of(std::string_view file, std::string_view key, Time now) {
+std::optional<std::string_view> content_of(std::string_view file, std::string_view key, Time now, Seconds longest) {
   if (!file.starts_with(first_line)) return std::nullopt;
   file.remove_prefix(first_line.size());
   std::int64_t seconds = 0;
   const auto [rest, error] = std::from_chars(file.data(), file.data() + file.size(), seconds);
-  if (error != std::errc()) return std::nullopt;
+  if (error != std::errc() || seconds < 0) return std::nullopt;
   const std::int64_t left = seconds - now.time_since_epoch().count();
-  if (seconds < 0 || left <= 0 || left > longest_statement.count()) return std::nullopt;
+  if (left <= 0 || left > longest.count()) return std::nullopt;
   file.remove_prefix(static_cast<std::size_t>(rest - file.data()));
   const std::string expected = "\n" + std::string(key) + "\n";
   if (!file.starts_with(expected)) return std::nullopt;
@@ -75,21 +74,21 @@ RevocationCache::RevocationCache(CacheLimits limits) : limits_(limits) {}
 RevocationCache::RevocationCache(fs::path directory, CacheLimits limits)
     : directory_(std::move(directory)), limits_(limits) {}
 
-std::optional<Bytes> RevocationCache::find(std::string_view key, Time now) {
+std::optional<Bytes> RevocationCache::find(std::string_view key, Time now, Seconds longest) {
   const std::string name = name_of(key);
   const auto file = read(name);
   if (!file) return std::nullopt;
-  const auto content = content_of(*file, key, now);
+  const auto content = content_of(*file, key, now, longest);
   if (content) return to_bytes(as_bytes(*content));
   remove(name);
   return std::nullopt;
 }
 
-void RevocationCache::keep(std::string_view key, BytesView content, Time until, Time now) {
+void RevocationCache::keep(std::string_view key, BytesView content, Time until, Time now, Seconds longest) {
   const std::string name = name_of(key);
   std::string file = to_file(key, content, until);
   remove(name);
-  if (!content_of(file, key, now) || file.size() > limits_.bytes || limits_.entries == 0) return;
+  if (!content_of(file, key, now, longest) || file.size() > limits_.bytes || limits_.entries == 0) return;
   make_room(file.size());
   write(name, std::move(file));
 }

@@ -85,10 +85,10 @@ const char* limit_of(const Certificate& ca) {
   return nullptr;
 }
 
-/// A path below the root may be longer than the link allows.
-bool reaches_further(const Certificate& root, const Certificate& link) {
-  const long allowed = X509_get_pathlen(link.get());
-  const long claimed = X509_get_pathlen(root.get());
+/// A path below the one certificate may be longer than the other one allows.
+bool reaches_further(const Certificate& one, const Certificate& other) {
+  const long allowed = X509_get_pathlen(other.get());
+  const long claimed = X509_get_pathlen(one.get());
   return allowed >= 0 && (claimed < 0 || claimed > allowed);
 }
 
@@ -123,7 +123,13 @@ bool is_strongly_signed(const Certificate& certificate) {
 /// Whether an anchor that has signed a link may do so.
 Result<> check_predecessor(const Certificate& anchor, const Certificate& link, Time now) {
   if (limit_of(anchor) != nullptr) return fail(untrusted("the root before it is limited itself"));
-  if (!has_same_key(anchor, link)) return verify_path({link}, anchor, now);
+  if (reaches_further(link, anchor)) return fail(untrusted("the root before it allows shorter paths only"));
+  if (!has_same_key(anchor, link)) {
+    // OpenSSL takes it for a self-signed certificate then.
+    if (X509_get0_authority_key_id(link.get()) == nullptr)
+      return fail(untrusted("its link lacks an authorityKeyIdentifier (RFC 5280 4.2.1.1)"));
+    return verify_path({link}, anchor, now);
+  }
   // A root that was renewed with its key: to OpenSSL that is another root, not a certificate below the old one.
   if (!is_strongly_signed(link)) return fail(untrusted("it is signed with a weak digest"));
   return check_anchor(anchor, now);

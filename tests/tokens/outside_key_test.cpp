@@ -2,9 +2,13 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <openssl/bn.h>
+#include <openssl/crypto.h>
 
 #include <fstream>
+#include <memory>
 
+#include "base/owned.h"
 #include "tests/support/copies_in_memory.h"
 #include "tests/support/temporary_directory.h"
 #include "tests/tokens/outside_keys.h"
@@ -23,6 +27,20 @@ std::string hex(std::string_view octets) {
     digits += all[static_cast<unsigned char>(octet) & 0xFU];
   }
   return digits;
+}
+
+/// Of hexadecimal numbers.
+std::string sum(const std::string& one, const std::string& other) {
+  using Number = Owned<BIGNUM, BN_free>;
+  const auto number = [](const std::string& digits) {
+    BIGNUM* made = nullptr;
+    BN_hex2bn(&made, digits.c_str());
+    return Number(made);
+  };
+  const Number total(BN_new());
+  BN_add(total.get(), number(one).get(), number(other).get());
+  const std::unique_ptr<char, decltype([](char* text) { OPENSSL_free(text); })> digits(BN_bn2hex(total.get()));
+  return digits.get();
 }
 
 /// DER from a configuration of `openssl asn1parse -genconf`.
@@ -200,6 +218,26 @@ TEST(AnRsaKeyFile, WithAnyOfItsNumbersChangedIsRefused) {
     ASSERT_FALSE(refused) << name;
     EXPECT_EQ(refused.error().code, Errc::usage) << name;
   }
+}
+
+TEST(AnRsaKeyFile, WithALargerCoefficientThatIsTheSameModuloThePrimeIsRefused) {
+  const std::string pkcs8 = made_outside(KeyAlgorithm::rsa_2048);
+  const auto with_coefficient = [&](const std::string& coefficient) {
+    std::string text =
+        "asn1=SEQUENCE:info\n[info]\nversion=INTEGER:0\nalgorithm=SEQUENCE:algorithm\nkey=OCTWRAP,SEQUENCE:key\n"
+        "[algorithm]\ntype=OID:rsaEncryption\nparameters=NULL\n[key]\nversion=INTEGER:0\n";
+    for (const char* name :
+         {"modulus", "publicExponent", "privateExponent", "prime1", "prime2", "exponent1", "exponent2"}) {
+      const std::string digits = name == std::string_view("publicExponent") ? "10001" : hex(number_of(pkcs8, name));
+      text.append(name).append("=INTEGER:0x").append(digits).append("\n");
+    }
+    return read_outside_key(KeyAlgorithm::rsa_2048, secret(der_of(text + "coefficient=INTEGER:0x" + coefficient)));
+  };
+  const std::string coefficient = hex(number_of(pkcs8, "coefficient"));
+  EXPECT_TRUE(with_coefficient(coefficient));
+  const auto refused = with_coefficient(sum(coefficient, hex(number_of(pkcs8, "prime1"))));
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().reason, HasSubstr("its numbers do not fit each other"));
 }
 
 TEST(AKeyFile, IsReadWithoutLeavingACopyOfWhatIsSecret) {

@@ -74,6 +74,17 @@ TEST_F(TheRecordOfAKey, IsCorruptInEveryOtherForm) {
   }
 }
 
+TEST_F(TheRecordOfAKey, IsCorruptAndAsksForNoPassphraseWhereItSaysThatItIsEncrypted) {
+  Json json = Json::parse(to_json(provenance));
+  auto pem = json["public_key"].get<std::string>();
+  pem.insert(pem.find('\n') + 1,
+             "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00112233445566778899AABBCCDDEEFF\n\n");
+  json["public_key"] = pem;
+  const auto read = parse_provenance(json.dump());
+  ASSERT_FALSE(read);
+  EXPECT_THAT(read.error().reason, HasSubstr("interrupted or cancelled"));
+}
+
 TEST_F(TheRecordOfAKey, IsCorruptWhenItIsCutAnywhere) {
   const std::string text = to_json(provenance);
   for (std::size_t size = 0; size + 1 < text.size(); ++size)  // the last byte is the end of the line

@@ -15,6 +15,7 @@ using test::certificate_of;
 using testing::AllOf;
 using testing::ContainsRegex;
 using testing::HasSubstr;
+using testing::Not;
 
 std::string hex(BytesView bytes) {
   constexpr std::string_view digits = "0123456789ABCDEF";
@@ -84,8 +85,9 @@ TEST_F(AFullPkiRequest, IsSignedDataThatOpensslVerifiesUpToTheRoot) {
     EXPECT_TRUE(verified.ok()) << verified.errors;
     const std::string parsed = test::output_of({.argv = {"openssl", "cms", "-cmsout", "-print", "-inform", "DER"},
                                                 .input = std::string(as_text(request->der))});
-    EXPECT_THAT(parsed, AllOf(HasSubstr("eContentType: id-cct-PKIData"), HasSubstr("signingTime"),
-                              HasSubstr("messageDigest"), ContainsRegex("signedData: *\n *version: 3")));
+    EXPECT_THAT(parsed, AllOf(HasSubstr("eContentType: id-cct-PKIData"), HasSubstr("messageDigest"),
+                              ContainsRegex("signedData: *\n *version: 3"), Not(HasSubstr("signingTime"))))
+        << "a device's clock may be wrong";
     const std::string certificates = test::output_of({.argv = {"cat", pki.directory() / "certificates.pem"}});
     EXPECT_EQ(read_certificates(as_bytes(certificates))->size(), 2U);
   }

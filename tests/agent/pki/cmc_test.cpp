@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
 
 #include "tests/support/certificate_of.h"
@@ -85,6 +86,35 @@ class AFullPkiResponse : public testing::Test {
         signer.certificate, "-inkey", signer.key,       "-certfile", is_issuer ? leaf.certificate : leaf.full_chain};
     argv.insert(argv.end(), more.begin(), more.end());
     return test::output_of({.argv = std::move(argv), .input = content});
+  }
+
+  /// Certificates that may speak for the CA "issuing", for the key of the leaf. So many by one `openssl ca`.
+  std::vector<std::filesystem::path> registration_authorities(std::size_t count) const {
+    const auto place = pki.directory() / "authorities";
+    std::filesystem::create_directory(place);
+    for (const char* file : {"index", "index.attr"}) std::ofstream(place / file);
+    std::ofstream(place / "serial") << "0100\n";
+    std::ofstream(place / "conf") << "[ca]\ndefault_ca=this\n[this]\ndatabase=" << (place / "index").string()
+                                  << "\nserial=" << (place / "serial").string() << "\nnew_certs_dir=" << place.string()
+                                  << "\ndefault_md=sha256\ndefault_days=9\npolicy=policy\nunique_subject=no\n"
+                                     "x509_extensions=extensions\n[policy]\ncommonName=supplied\n[extensions]\n"
+                                     "extendedKeyUsage=1.3.6.1.5.5.7.3.28\n";
+    const std::string csr = place / "request";
+    test::output_of({.argv = {"openssl", "req", "-new", "-key", leaf.key, "-subj", "/CN=authority", "-out", csr}});
+    std::vector<std::string> argv = {"openssl",  "ca",
+                                     "-batch",   "-notext",
+                                     "-config",  place / "conf",
+                                     "-cert",    pki.ca("issuing").certificate,
+                                     "-keyfile", pki.ca("issuing").key,
+                                     "-out",     "/dev/null",
+                                     "-infiles"};
+    argv.insert(argv.end(), count, csr);
+    test::output_of({.argv = std::move(argv)});
+    std::vector<std::filesystem::path> made;
+    for (const auto& each : std::filesystem::directory_iterator(place))
+      if (each.path().extension() == ".pem") made.push_back(each.path());
+    EXPECT_EQ(made.size(), count);
+    return made;
   }
 
   Result<CmcAnswer> read(const std::string& der, Time now = SystemClock().now()) const {
@@ -221,10 +251,10 @@ TEST_F(AFullPkiResponse, MustBeSignedBySomebodyWhoSpeaksForTheCa) {
   };
   EXPECT_TRUE(signed_by("issuing", "1.3.6.1.5.5.7.3.27"));
   EXPECT_TRUE(signed_by("issuing", "serverAuth,1.3.6.1.5.5.7.3.28"));
-  EXPECT_TRUE(signed_by("issuing", "anyExtendedKeyUsage"));
-  EXPECT_TRUE(signed_by("root", ""));
-  expect_error(signed_by("issuing", "clientAuth"), Errc::certificate_untrusted, "may not speak for one");
-  expect_error(signed_by("issuing", "serverAuth"), Errc::certificate_untrusted, "may not speak for one");
+  EXPECT_TRUE(signed_by("root", "1.3.6.1.5.5.7.3.28"));
+  for (const char* usage : {"clientAuth", "serverAuth", "anyExtendedKeyUsage", "", "DER:30000500", "DER:3000"})
+    expect_error(signed_by("issuing", usage), Errc::certificate_untrusted,
+                 "may not speak for one: its certificate is not for cmcCA or cmcRA");
   expect_error(signed_by("stranger", ""), Errc::certificate_untrusted, "no issuer is known");
   expect_error(read(sign(good, pki.ca("stranger"))), Errc::certificate_untrusted, "no issuer is known");
   const auto old = pki.issue(
@@ -238,6 +268,29 @@ TEST_F(AFullPkiResponse, MustBeSignedByAllOfItsSigners) {
   const auto both =
       sign(good, pki.ca("issuing"), pki_response, {"-signer", stranger.certificate, "-inkey", stranger.key});
   expect_error(read(both), Errc::certificate_untrusted, "no issuer is known");
+}
+
+TEST_F(AFullPkiResponse, HoldsNoMoreThan64CertificatesAndIsSignedByNoMoreThanEight) {
+  const std::string good = data(said({success}));
+  const std::vector<std::filesystem::path> many = registration_authorities(65);
+  const auto signer = [&](std::size_t i) { return test::TestCredential{.certificate = many[i], .key = leaf.key}; };
+  // OpenSSL adds the signer's.
+  for (const std::size_t count : {63U, 64U}) {
+    const auto more = pki.directory() / "more.pem";
+    std::ofstream all(more);
+    all << pki.ca("issuing").certificate_pem;
+    for (std::size_t i = 1; i < count; ++i) all << std::ifstream(many[i]).rdbuf();
+    all.close();
+    const auto answer = read(sign(good, signer(0), pki_response, {"-certfile", more}));
+    EXPECT_EQ(answer.has_value(), count == 63U);
+    if (!answer) expect_error(answer, Errc::answer_malformed, "more than 64 certificates");
+  }
+  std::vector<std::string> others;
+  for (std::size_t i = 1; i < 8; ++i) others.insert(others.end(), {"-signer", many[i], "-inkey", leaf.key});
+  const auto eight = read(sign(good, signer(0), pki_response, others));
+  EXPECT_TRUE(eight) << eight.error().sentence();
+  others.insert(others.end(), {"-signer", many[8], "-inkey", leaf.key});
+  expect_error(read(sign(good, signer(0), pki_response, others)), Errc::answer_malformed, "more than 8 signers");
 }
 
 TEST_F(AFullPkiResponse, MustCarryAGoodSignature) {

@@ -5,7 +5,9 @@
 #include <openssl/pem.h>
 
 #include <ctime>
+#include <functional>
 
+#include "tests/support/asn1_values.h"
 #include "tests/support/certificate_of.h"
 #include "tests/support/command.h"
 #include "tests/support/test_revocation.h"
@@ -57,6 +59,27 @@ class ACrl : public testing::Test {
     CrlSpec spec{.extensions = {"issuingDistributionPoint=critical,@scope", "[scope]"}};
     spec.extensions.insert(spec.extensions.end(), scope.begin(), scope.end());
     return revocation->crl(spec);
+  }
+  /// A CRL that was changed and then signed by its CA again, DER.
+  [[nodiscard]] std::string signed_anew(const std::function<bool(X509_CRL*)>& change) const {
+    const std::string pem = revocation->crl_pem();
+    const Bio in(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+    const Crl crl(PEM_read_bio_X509_CRL(in.get(), nullptr, nullptr, nullptr));
+    const Bio key_file(BIO_new_file(pki.ca("issuing").key.c_str(), "r"));
+    const Pkey key(PEM_read_bio_PrivateKey(key_file.get(), nullptr, nullptr, nullptr));
+    const Bio out(BIO_new(BIO_s_mem()));
+    EXPECT_TRUE(crl && key && change(crl.get()) && X509_CRL_sign(crl.get(), key.get(), EVP_sha256()) > 0 &&
+                i2d_X509_CRL_bio(out.get(), crl.get()) == 1);
+    return std::string(as_text(bio_bytes(out.get())));
+  }
+  /// A CRL of this content, DER, signed by the openssl command with ECDSA and SHA-256.
+  [[nodiscard]] std::string signed_by_command(const Bytes& content, const std::string& digest = "-sha256",
+                                              const std::string& algorithm = "1.2.840.10045.4.3.2") const {
+    const std::string signature = test::output_of(
+        {.argv = {"openssl", "dgst", digest, "-sign", pki.ca("issuing").key}, .input = std::string(as_text(content))});
+    const Bytes bits = test::asn1::retagged(test::asn1::octets(as_bytes('\0' + signature)), V_ASN1_BIT_STRING);
+    const Bytes named = test::asn1::sequence({test::asn1::object(algorithm)});
+    return std::string(as_text(test::asn1::sequence({content, named, bits})));
   }
   [[nodiscard]] static Time now() { return SystemClock().now(); }
 
@@ -205,25 +228,51 @@ TEST_F(ACrl, IsNotUsedWithACriticalExtensionThatNobodyUnderstands) {
 TEST_F(ACrl, IsNotUsedWithSuchAnExtensionInAnyOfItsEntries) {
   revocation->revoke(pki.issue({.issuer = "issuing"}));
   for (const bool critical : {true, false}) {
-    const std::string pem = revocation->crl_pem();
-    const Bio in(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-    const Crl crl(PEM_read_bio_X509_CRL(in.get(), nullptr, nullptr, nullptr));
-    const Bio key_file(BIO_new_file(pki.ca("issuing").key.c_str(), "r"));
-    const Pkey key(PEM_read_bio_PrivateKey(key_file.get(), nullptr, nullptr, nullptr));
-    X509_REVOKED* const entry = sk_X509_REVOKED_value(X509_CRL_get_REVOKED(crl.get()), 0);
-    const Owned<ASN1_OBJECT, ASN1_OBJECT_free> type(OBJ_txt2obj("1.2.3.9", 1));
-    const Owned<ASN1_OCTET_STRING, ASN1_OCTET_STRING_free> value(ASN1_OCTET_STRING_new());
-    const Owned<X509_EXTENSION, X509_EXTENSION_free> extension(
-        X509_EXTENSION_create_by_OBJ(nullptr, type.get(), critical ? 1 : 0, value.get()));
-    ASSERT_EQ(X509_REVOKED_add_ext(entry, extension.get(), -1), 1);
-    ASSERT_EQ(X509_CRL_set_version(crl.get(), 1), 1);
-    ASSERT_GT(X509_CRL_sign(crl.get(), key.get(), EVP_sha256()), 0);
-    const Bio out(BIO_new(BIO_s_mem()));
-    ASSERT_EQ(i2d_X509_CRL_bio(out.get(), crl.get()), 1);
-    const auto statement = read(std::string(as_text(bio_bytes(out.get()))));
+    const auto statement = read(signed_anew([critical](X509_CRL* crl) {
+      X509_REVOKED* const entry = sk_X509_REVOKED_value(X509_CRL_get_REVOKED(crl), 0);
+      const Owned<ASN1_OBJECT, ASN1_OBJECT_free> type(OBJ_txt2obj("1.2.3.9", 1));
+      const Owned<ASN1_OCTET_STRING, ASN1_OCTET_STRING_free> value(ASN1_OCTET_STRING_new());
+      const Owned<X509_EXTENSION, X509_EXTENSION_free> extension(
+          X509_EXTENSION_create_by_OBJ(nullptr, type.get(), critical ? 1 : 0, value.get()));
+      return X509_REVOKED_add_ext(entry, extension.get(), -1) == 1 && X509_CRL_set_version(crl, 1) == 1;
+    }));
     if (!critical) expect_good(statement, "not critical");
     if (critical) expect_refused(statement, Errc::revocation_unknown, "does not know: 1.2.3.9");
   }
+}
+
+TEST_F(ACrl, HasToSayWhenTheNextOneComes) {
+  auto content = test::asn1::elements_of_sequence(test::asn1::elements_of_sequence(as_bytes(revocation->crl()))[0]);
+  ASSERT_EQ(content.size(), 4U) << "an algorithm, a name, and two dates";
+  expect_good(read(signed_by_command(test::asn1::sequence(content))), "with both");
+  content.pop_back();
+  expect_refused(read(signed_by_command(test::asn1::sequence(content))), Errc::revocation_unknown,
+                 "it does not say when the next one comes");
+}
+
+TEST_F(ACrl, IsOfAVersionThatIsKnown) {
+  expect_good(read(signed_anew([](X509_CRL* crl) { return X509_CRL_set_version(crl, 1) == 1; })), "version 2");
+  expect_refused(read(signed_anew([](X509_CRL* crl) { return X509_CRL_set_version(crl, 2) == 1; })),
+                 Errc::answer_malformed, "it is of a version that is not known");
+}
+
+TEST_F(ACrl, NamesTheAlgorithmOfItsSignatureInsideOfWhatIsSigned) {
+  const Bytes content = test::asn1::elements_of_sequence(as_bytes(revocation->crl()))[0];
+  expect_good(read(signed_by_command(content)), "as it says inside");
+  expect_refused(read(signed_by_command(content, "-sha384", "1.2.840.10045.4.3.3")), Errc::revocation_unknown,
+                 "it names two signature algorithms");
+}
+
+TEST_F(ACrl, SaysOnceAndReadablyWhatItIsCompleteFor) {
+  const std::string whole = "issuingDistributionPoint=critical,@scope";
+  expect_good(read(revocation->crl({.extensions = {whole, "[scope]", "onlyuser=TRUE"}})), "one");
+  for (const std::vector<std::string>& extensions :
+       {std::vector<std::string>{whole, "2.5.29.28=critical,DER:30038101FF", "[scope]", "onlyuser=TRUE"},
+        {"2.5.29.28=critical,DER:0500"},
+        {"2.5.29.28=critical,DER:3003"},
+        {"2.5.29.28=DER:3003"}})
+    expect_refused(read(revocation->crl({.extensions = extensions})), Errc::answer_malformed,
+                   "its issuing distribution point is none");
 }
 
 TEST_F(ACrl, IsRefusedWhenItIsCutAnywhere) {
@@ -255,7 +304,11 @@ TEST_F(ACrl, IsRefusedAsSomethingElse) {
   expect_refused(read("<html>not found</html>"), malformed, "");
   expect_refused(read(std::string(1000, '\0')), malformed, "");
   expect_refused(read(revocation->crl() + '\0'), malformed, "1 bytes follow");
-  expect_refused(read(leaf.certificate_pem), malformed, "");
+  expect_refused(read(leaf.certificate_pem), malformed, "it is no CRL, or encrypted: CERTIFICATE");
+  for (const char* header :
+       {"Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00112233445566778899AABBCCDDEEFF\n\n", "Proc-Type: 4,CRL\n\n"})
+    expect_refused(read(revocation->crl_pem().insert(std::string_view("-----BEGIN X509 CRL-----\n").size(), header)),
+                   malformed, "it is no CRL, or encrypted: X509 CRL");
   expect_refused(read(test::pem_to_der(leaf.certificate_pem)), malformed, "");
   expect_refused(read(revocation->crl_pem().replace(100, 4, "!!!!")), malformed, "");
   expect_refused(read("-----BEGIN X509 CRL-----\n"), malformed, "");

@@ -51,7 +51,7 @@ TEST(PublishedExamples, OfRfc7030And8951AreUnderstood) {
   EXPECT_EQ(wanted,
             (CsrAttributes{.challenge_password = true,
                            .keys = {{.text = "id-ecPublicKey secp384r1", .algorithms = {KeyAlgorithm::ec_p384}}},
-                           .digest = Digest::sha384,
+                           .digests = {Digest::sha384},
                            .subject = std::nullopt,
                            .extensions = {},
                            .facts = {mac_address},
@@ -64,7 +64,7 @@ TEST(PublishedExamples, OfRfc7030WithUnknownAttributesAreUnderstood) {
                         "iDcDBgOINwQTGVBhcnNlIFNFVCBhcyAyLjk5OS4yIGRhdGEGCSskAwMCCAEBCwYJYIZIAWUDBAIC"));
   EXPECT_EQ(wanted, (CsrAttributes{.challenge_password = true,
                                    .keys = {{.text = "brainpoolP384r1", .algorithms = {}}},
-                                   .digest = Digest::sha384,
+                                   .digests = {Digest::sha384},
                                    .subject = std::nullopt,
                                    .extensions = {},
                                    .facts = {mac_address},
@@ -80,14 +80,14 @@ TEST(PublishedExamples, OfRfc9908AreUnderstood) {
   const CsrAttributes of_size = read(test::from_base64("MCkGCSqGSIb3DQEJBzARBgkqhkiG9w0BAQExBAICEAAGCSqGSIb3DQEBCw=="));
   EXPECT_THAT(of_size.keys,
               ElementsAre(KeyTemplate{.text = "rsaEncryption 4096", .algorithms = {KeyAlgorithm::rsa_4096}}));
-  EXPECT_EQ(of_size.digest, Digest::sha256);
+  EXPECT_THAT(of_size.digests, ElementsAre(Digest::sha256));
 
   const CsrAttributes with_drink =
       read(test::from_base64("MEUGCSqGSIb3DQEJBzASBgcqhkjOPQIBMQcGBSuBBAAjBgkqhkiG9w0BCRQGCgmSJomT8ixkAQUGA1UEBQYIKoZI"
                              "zj0EAwQ="));
   EXPECT_THAT(with_drink.keys,
               ElementsAre(KeyTemplate{.text = "id-ecPublicKey secp521r1", .algorithms = {KeyAlgorithm::ec_p521}}));
-  EXPECT_EQ(with_drink.digest, Digest::sha512);
+  EXPECT_THAT(with_drink.digests, ElementsAre(Digest::sha512));
   EXPECT_THAT(with_drink.facts, ElementsAre(serial_number));
   EXPECT_THAT(with_drink.ignored, ElementsAre("friendlyName", "favouriteDrink"));
 }
@@ -126,7 +126,8 @@ TEST_F(WhatAServerWants, InTheTemplateOfRfc9908IsUnderstood) {
       ElementsAre(ExtensionTemplate{.oid = "2.5.29.17", .critical = false, .value = bytes_of(text.der(names))},
                   ExtensionTemplate{.oid = "2.5.29.15", .critical = true, .value = bytes_of("\x03\x02\x03\x88")},
                   ExtensionTemplate{.oid = "2.5.29.37", .critical = false, .value = std::nullopt}));
-  EXPECT_FALSE(wanted.challenge_password || wanted.digest);
+  EXPECT_FALSE(wanted.challenge_password);
+  EXPECT_THAT(wanted.digests, IsEmpty());
   EXPECT_THAT(wanted.facts, IsEmpty());
   EXPECT_THAT(wanted.ignored, IsEmpty());
 }
@@ -170,20 +171,22 @@ TEST_F(WhatAServerWants, MayBeAKeyThatDevidDoesNotMake) {
               ElementsAre(KeyTemplate{.text = "id-ecPublicKey secp256k1", .algorithms = {}}));
 }
 
-TEST_F(WhatAServerWants, OfTheDigestIsTheFirstThatDevidSignsWith) {
-  const std::vector<std::pair<std::vector<std::string>, std::optional<Digest>>> cases = {
-      {{"OID:sha256"}, Digest::sha256},
-      {{"OID:sha512", "OID:sha256"}, Digest::sha512},
-      {{"OID:sha1", "OID:ecdsa-with-SHA384"}, Digest::sha384},
-      {{"OID:sha512WithRSAEncryption"}, Digest::sha512},
-      {{"OID:sha1WithRSAEncryption"}, std::nullopt},
-      {{"OID:md5"}, std::nullopt},
-      {{"OID:sha3-256"}, std::nullopt},
+TEST_F(WhatAServerWants, OfTheDigestIsAnyThatDevidSignsWith) {
+  using Digests = std::vector<Digest>;
+  const std::vector<std::tuple<std::vector<std::string>, Digests, std::size_t>> cases = {
+      {{"OID:sha256"}, {Digest::sha256}, 0},
+      {{"OID:sha512", "OID:sha256"}, {Digest::sha512, Digest::sha256}, 0},
+      {{"OID:sha512", "OID:sha512WithRSAEncryption", "OID:sha384"}, {Digest::sha512, Digest::sha384}, 0},
+      {{"OID:sha1", "OID:ecdsa-with-SHA384"}, {Digest::sha384}, 1},
+      {{"OID:sha512WithRSAEncryption"}, {Digest::sha512}, 0},
+      {{"OID:sha1WithRSAEncryption"}, {}, 1},
+      {{"OID:md5"}, {}, 1},
+      {{"OID:sha3-256"}, {}, 1},
   };
-  for (const auto& [elements, digest] : cases) {
+  for (const auto& [elements, digests, ignored] : cases) {
     const auto wanted = read_elements(elements);
-    EXPECT_EQ(wanted.digest, digest) << elements[0];
-    EXPECT_EQ(wanted.ignored.size(), elements.size() > 1 && elements[0] == "OID:sha1" ? 1U : digest ? 0U : 1U);
+    EXPECT_EQ(wanted.digests, digests) << elements[0];
+    EXPECT_EQ(wanted.ignored.size(), ignored) << elements[0];
   }
   EXPECT_THAT(read_elements({"OID:sha1"}).ignored, ElementsAre(HasSubstr("SHA1: requests are signed with SHA-256")));
 }
@@ -213,7 +216,7 @@ TEST_F(WhatAServerWants, IsOnlyTheTemplateIfThereIsOne) {
   EXPECT_EQ(wanted,
             (CsrAttributes{.challenge_password = false,
                            .keys = {{.text = "id-ecPublicKey secp521r1", .algorithms = {KeyAlgorithm::ec_p521}}},
-                           .digest = std::nullopt,
+                           .digests = {},
                            .subject = std::nullopt,
                            .extensions = {},
                            .facts = {},

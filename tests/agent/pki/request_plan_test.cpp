@@ -104,11 +104,30 @@ TEST_F(ARequestPlan, IsTheProfilesIfTheServerWantsNothing) {
 TEST_F(ARequestPlan, HasTheDigestAndTheBindingThatTheServerWants) {
   CsrAttributes wanted;
   wanted.challenge_password = true;
-  wanted.digest = Digest::sha512;
+  wanted.digests = {Digest::sha512};
   const RequestPlan made = plan(wanted);
   EXPECT_TRUE(made.wants_binding);
   EXPECT_FALSE(made.csr.challenge_password);
   EXPECT_THAT(openssl_reads(made), HasSubstr("Signature Algorithm: ecdsa-with-SHA512"));
+}
+
+TEST_F(ARequestPlan, HasTheDigestOfItsKeyIfTheServerTakesItElseTheShortest) {
+  constexpr auto sha256 = Digest::sha256;
+  constexpr auto sha384 = Digest::sha384;
+  constexpr auto sha512 = Digest::sha512;
+  const std::vector<std::tuple<KeyAlgorithm, std::vector<Digest>, Digest>> table = {
+      {KeyAlgorithm::ec_p256, {sha512, sha256}, sha256},  {KeyAlgorithm::ec_p256, {sha512, sha384}, sha384},
+      {KeyAlgorithm::ec_p384, {sha512, sha256}, sha256},  {KeyAlgorithm::ec_p384, {sha256, sha384}, sha384},
+      {KeyAlgorithm::rsa_2048, {sha384, sha256}, sha256}, {KeyAlgorithm::ec_p521, {sha256, sha384, sha512}, sha512},
+      {KeyAlgorithm::rsa_2048, {sha512}, sha512},
+  };
+  for (const auto& [algorithm, listed, digest] : table) {
+    CsrAttributes wanted;
+    wanted.digests = listed;
+    const auto made = plan_request(wanted, {.names = wish.names, .algorithms = {algorithm}});
+    ASSERT_TRUE(made) << made.error().sentence();
+    EXPECT_EQ(made->csr.digest, digest) << algorithm_name(algorithm);
+  }
 }
 
 TEST_F(ARequestPlan, TakesTheFirstAllowedKeyThatTheServerTakes) {

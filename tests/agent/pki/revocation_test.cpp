@@ -155,6 +155,46 @@ TEST_F(ACheckOfAChain, RefusesARevokedLeaf) {
   expect_failed(check(RevocationPolicy::soft), Errc::certificate_revoked, "superseded, by CN=issuing");
 }
 
+TEST_F(ACheckOfAChain, DoesNotForgetThatACertificateWasRevoked) {
+  issuing->revoke(leaf, "keyCompromise");
+  places["http://ca/ocsp"] = ocsp();
+  expect_failed(check(RevocationPolicy::soft), Errc::certificate_revoked, "keyCompromise, by CN=issuing");
+  // The statement ends, and somebody on the way lets no other one through.
+  places.clear();
+  urls();
+  for (const Seconds later : {Seconds(2h), Seconds(std::chrono::days(8)), Seconds(std::chrono::days(3000))}) {
+    now = SystemClock().now() + later;
+    for (const auto policy : {RevocationPolicy::soft, RevocationPolicy::hard})
+      expect_failed(check(policy), Errc::certificate_revoked, "keyCompromise, by CN=issuing");
+    EXPECT_THAT(urls(), IsEmpty()) << "there is nothing to ask";
+  }
+  now = certificate_of(leaf.certificate_pem).not_after();
+  expect_passed(check(RevocationPolicy::soft), "expired, which others look at");
+}
+
+TEST_F(ACheckOfAChain, DoesNotForgetWhatACrlOrTheServerItselfSaidEither) {
+  const std::string good = ocsp();
+  issuing->revoke(leaf, "superseded");
+  places["http://ca/crl"] = issuing->crl();
+  for (const std::string& stapled : {std::string(), ocsp()}) {
+    cache = RevocationCache();
+    expect_failed(check(RevocationPolicy::soft, stapled), Errc::certificate_revoked, "superseded");
+    expect_failed(check(RevocationPolicy::soft, good), Errc::certificate_revoked, "superseded");
+  }
+}
+
+TEST_F(ACheckOfAChain, LetsTheCaTakeBackWhatIsOnlyOnHold) {
+  const std::string good = ocsp();
+  issuing->revoke(leaf, "certificateHold");
+  const std::string on_hold = ocsp();
+  places["http://ca/crl"] = issuing->crl();
+  for (const std::string& stapled : {std::string(), on_hold}) {
+    cache = RevocationCache();
+    expect_failed(check(RevocationPolicy::soft, stapled), Errc::certificate_revoked, "certificateHold");
+    expect_passed(check(RevocationPolicy::soft, good), "taken back");
+  }
+}
+
 TEST_F(ACheckOfAChain, RefusesARevokedIntermediateEvenIfNothingIsKnownOfTheLeaf) {
   root->revoke(intermediate, "CACompromise");
   places["http://root/crl"] = root->crl();

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <fstream>
 #include <functional>
 
 #include "tests/support/certificate_of.h"
@@ -257,6 +258,54 @@ TEST_F(ARollover, KeepsToThePathLengthThatTheLinkAllows) {
   EXPECT_TRUE(verify_link(ca("short"), link("short", "old", spec), {ca("old")}, now));
   spec.basic_constraints = "critical,CA:TRUE,pathlen:0";
   EXPECT_FALSE(verify_link(ca("short"), link("short", "old", spec), {ca("old")}, now));
+}
+
+TEST_F(ARollover, KeepsToThePathLengthOfTheRootBefore) {
+  auto spec = root_spec();
+  spec.basic_constraints = "critical,CA:TRUE,pathlen:0";
+  pki.make_ca("shallow", spec);
+  pki.make_ca("shallow too", spec);
+  const Certificate further = link("shallow", "shallow");
+  for (const auto& [root, with] : {std::pair(ca("new"), link("new", "shallow")), std::pair(further, further)}) {
+    const auto linked = verify_link(root, with, {ca("shallow")}, now);
+    ASSERT_FALSE(linked);
+    EXPECT_THAT(linked.error().reason, HasSubstr("the root before it allows shorter paths only"));
+    EXPECT_THAT(follow_rollover({ca("shallow")}, {root, with}, now).added, IsEmpty());
+  }
+  const Certificate renewed = link("shallow", "shallow", spec);
+  EXPECT_TRUE(verify_link(renewed, renewed, {ca("shallow")}, now));
+  EXPECT_TRUE(verify_link(ca("shallow too"), link("shallow too", "shallow", spec), {ca("shallow")}, now));
+}
+
+TEST_F(ARollover, SaysWhichExtensionItsLinkLacks) {
+  const std::string request =
+      test::output_of({.argv = {"openssl", "req", "-new", "-key", pki.ca("new").key, "-subj", "/CN=Root"}});
+  const auto extensions = pki.directory() / "extensions";
+  std::ofstream(extensions) << "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign\n"
+                               "authorityKeyIdentifier=none\n";
+  const Certificate bare = certificate_of(
+      test::output_of({.argv = {"openssl", "x509", "-req", "-CA", pki.ca("old").certificate, "-CAkey",
+                                pki.ca("old").key, "-CAcreateserial", "-extfile", extensions, "-days", "90"},
+                       .input = request}));
+  expect_refused({ca("new"), bare}, "its link lacks an authorityKeyIdentifier (RFC 5280 4.2.1.1)");
+}
+
+TEST_F(ARollover, DoesNotRenewARootThatIsNotValidNow) {
+  const std::vector<std::tuple<const char*, Time, Time>> table = {
+      {"certificate has expired", now - 48h, now - 1h},
+      {"not yet valid", now + 1h, now + 48h},
+  };
+  for (const auto& [reason, begin, end] : table) {
+    auto spec = root_spec();
+    spec.not_before = begin;
+    spec.not_after = end;
+    pki.make_ca(reason, spec);
+    const Certificate renewed = link(reason, reason);
+    const auto linked = verify_link(renewed, renewed, {ca(reason)}, now);
+    ASSERT_FALSE(linked) << reason;
+    EXPECT_THAT(linked.error().reason, HasSubstr(reason));
+    EXPECT_THAT(follow_rollover({ca(reason)}, {renewed}, now).added, IsEmpty()) << reason;
+  }
 }
 
 TEST_F(ARollover, DoesNotStartFromARootThatIsLimited) {
