@@ -163,7 +163,7 @@ Result<std::unique_ptr<Agent>> Agent::load(const Paths& paths, TokenFactory fact
     if (name.empty()) continue;
     // Without devid.toml it is not known which tokens there are.
     if (!configuration) profile = fail(configuration.error());
-    state->identities.try_emplace(name, name, std::move(profile), state->paths.state / name, clock.now());
+    state->identities.try_emplace(name, name, std::move(profile), state->paths.state / name, clock);
   }
   return std::unique_ptr<Agent>(new Agent(std::move(state)));
 }
@@ -197,7 +197,7 @@ Result<> Agent::reload() {
       state_->identities.insert(std::move(known));
     } else {
       state_->identities.try_emplace(file.name, file.name, std::move(file.profile), state_->paths.state / file.name,
-                                     state_->clock.now());
+                                     state_->clock);
     }
   }
   return {};

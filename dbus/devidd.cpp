@@ -89,7 +89,7 @@ int fail_to_start(const Error& error) {
 
 int run(const Options& options) {
   EventLoop loop;  // first: it blocks the signals for all threads
-  const SystemClock clock;
+  const SystemClock clock{Time(Seconds(build_time))};
   // The name first: it is the lock that keeps a second devidd from the same state. Calls wait in the socket until
   // run().
   const auto connection = sdbus::createSystemBusConnection(wire::bus_name);

@@ -5,7 +5,6 @@
 
 #include "agent/identity/next_step.h"
 #include "dbus/job_log.h"
-#include "dbus/version.h"
 
 namespace devid {
 namespace {
@@ -169,8 +168,10 @@ void Service::trust(const std::string& name, std::string fingerprint,
 }
 
 bool Service::clock_trusted() const {
-  Time floor{Seconds(build_time)};
-  for (const auto& [name, object] : identities_) floor = std::max(floor, object->status().not_before.value_or(floor));
+  Time floor = clock_.floor();
+  for (const auto& [name, object] : identities_)
+    if (const auto& outlook = object->status().outlook)
+      floor = std::max(floor, identity::clock_floor(outlook->situation, outlook->profile));
   return clock_.now() >= floor;
 }
 

@@ -59,8 +59,12 @@ Seconds spread(Seconds interval, const Random& random) {
 
 }  // namespace
 
-Identity::Identity(std::string name, Result<Profile> profile, std::filesystem::path directory, Time now)
-    : name_(std::move(name)), profile_(std::move(profile)), directory_(std::move(directory)), known_since_(now) {
+Identity::Identity(std::string name, Result<Profile> profile, std::filesystem::path directory, const Clock& clock)
+    : name_(std::move(name)),
+      profile_(std::move(profile)),
+      directory_(std::move(directory)),
+      known_since_(clock.now()),
+      clock_floor_(clock.floor()) {
   if (auto read = read_disk(); !read) trouble_ = escaped(std::move(read.error()));
 }
 
@@ -116,10 +120,14 @@ void Identity::drop_what_was_of_a_request() {
 }
 
 Situation Identity::situation() const {
-  Situation situation{.record = record_, .running = running_, .known_since = known_since_};
-  if (generation_)
+  Situation situation{.record = record_, .running = running_, .clock_floor = clock_floor_, .known_since = known_since_};
+  if (generation_) {
     situation.credential =
-        Validity{.not_before = generation_->leaf.not_before(), .not_after = generation_->leaf.not_after()};
+        Holding{.validity = {.not_before = generation_->leaf.not_before(), .not_after = generation_->leaf.not_after()},
+                .since = record_.last_success,
+                .enrolled = generation_->provenance.method == JobKind::enroll,
+                .share = share_of(generation_->leaf.fingerprint())};
+  }
   if (request_) situation.request = request_->provenance.method;
   return situation;
 }
@@ -264,7 +272,7 @@ Result<JobResult> Identity::refresh(const Surroundings& surroundings, JobObserve
   if (!written) return fail(written.error());
   std::optional<Error>& revocation = looked->revocation;
   if (!revocation) return JobResult::done;
-  if (!profile_->enroll_again) return fail(std::move(*revocation));
+  if (!profile_->renewal.enroll_again) return fail(std::move(*revocation));
   observer.noticed({.sentence = "enrolls anew with the IDevID: " + revocation->sentence(),
                     .fields = {{.name = "DEVID_ERROR", .value = std::string(code_name(revocation->code))}}});
   return rotate(JobKind::enroll, {}, surroundings, observer);

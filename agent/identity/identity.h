@@ -35,7 +35,7 @@ class Identity {
  public:
   /// Reads what is on disk, after undoing what a run that was cut short left. A profile that is wrong, or a directory
   /// that cannot be used, makes it blocked. Touches no hardware.
-  Identity(std::string name, Result<Profile> profile, std::filesystem::path directory, Time now);
+  Identity(std::string name, Result<Profile> profile, std::filesystem::path directory, const Clock& clock);
 
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] const Result<Profile>& profile() const { return profile_; }
@@ -69,6 +69,7 @@ class Identity {
   Result<Profile> profile_;
   std::filesystem::path directory_;
   Time known_since_;
+  Time clock_floor_;
   std::unique_ptr<Store> store_;  ///< none while the directory cannot be used
   std::optional<Error> trouble_;  ///< why what is on disk could not be read
   std::optional<Generation> generation_;

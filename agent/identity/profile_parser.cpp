@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 
 #include "agent/identity/duration.h"
 #include "agent/identity/idevid_parser.h"
 #include "agent/identity/key_parser.h"
+#include "agent/identity/renewal_parser.h"
 #include "agent/identity/server_parser.h"
 #include "agent/identity/table_parser.h"
 #include "agent/pki/facts.h"
@@ -19,7 +19,6 @@ namespace {
 using std::chrono::days;
 
 constexpr DurationRange retry_range{Seconds(1), days(30)};
-constexpr DurationRange renewal_range{std::chrono::minutes(1), days(36500)};
 
 /// What another parser says, without its "cannot …": the place says enough.
 std::string text_of(const Error& error) {
@@ -43,14 +42,6 @@ std::string parse_name(TableParser& top, const std::filesystem::path& file) {
                  fmt::format("rename the file, or give a name = \"…\"; {}", form));
   }
   return stem;
-}
-
-/// A number of at most four digits and nothing else.
-std::optional<std::uint32_t> parse_number(std::string_view text) {
-  std::uint32_t number = 0;
-  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
-  const bool whole = failed == std::errc() && end == text.data() + text.size();
-  return whole && text.size() <= 4 ? std::optional(number) : std::nullopt;
 }
 
 /// Complains about a name that could not be encoded, where it is written.
@@ -98,17 +89,6 @@ void parse_certificate(TableParser table, Profile& profile) {
   table.refuse_unknown();
 }
 
-/// "2/3" or "66%".
-std::optional<LifetimeShare> parse_share(std::string_view text) {
-  const std::size_t sign = text.find_first_of("/%");
-  if (sign == std::string_view::npos) return std::nullopt;
-  const std::string_view rest = text.substr(sign + 1);
-  const auto numerator = parse_number(text.substr(0, sign));
-  const auto denominator = text[sign] == '/' ? parse_number(rest) : std::optional(100U);
-  if (!numerator || !denominator || (text[sign] == '%' && !rest.empty())) return std::nullopt;
-  return LifetimeShare{.numerator = *numerator, .denominator = *denominator};
-}
-
 /// What the server may ask of the device, by a name that OpenSSL knows, one of the Hotspot 2.0 attributes, or an OID.
 void parse_facts(TableParser table, std::map<std::string, std::string>& facts, Complaints& complaints) {
   for (const auto& [name, value] : table.attributes()) {
@@ -120,29 +100,6 @@ void parse_facts(TableParser table, std::map<std::string, std::string>& facts, C
     } else if (!facts.emplace(oid, value.value).second) {
       complaints.add(value.where, fmt::format("facts.{} is there twice", printable(name, 80)), "leave one of them out");
     }
-  }
-}
-
-void parse_renewal(TableParser table, RenewAt& renew_at, bool& enroll_again) {
-  const auto text = table.string("renew_at");
-  enroll_again = table.boolean("enroll_again").value_or(enroll_again);
-  table.refuse_unknown();
-  if (!text) return;
-  if (const auto share = parse_share(*text)) {
-    if (share->numerator > 0 && share->numerator < share->denominator && share->denominator <= 1000) {
-      renew_at = *share;
-    } else {
-      table.complain("renew_at",
-                     fmt::format("renewal.renew_at must be more than nothing and less than the whole "
-                                 "lifetime, not '{}'",
-                                 *text),
-                     "write a share between the two, such as \"2/3\" or \"66%\"");
-    }
-  } else if (!parse_duration(*text)) {
-    table.complain("renew_at", fmt::format("renewal.renew_at cannot be '{}'", *text),
-                   "write a share of the lifetime, \"2/3\" or \"66%\", or a time before the expiry, \"30d\"");
-  } else if (const auto before = table.duration("renew_at", renewal_range)) {
-    renew_at = BeforeExpiry{*before};
   }
 }
 
@@ -179,7 +136,7 @@ ProfileFile parse_profile(std::string_view text, const std::filesystem::path& fi
   parse_alternatives(top.table("subject_alternative_names"), profile.names, complaints);
   parse_facts(top.table("facts"), profile.facts, complaints);
   parse_certificate(top.table("certificate"), profile);
-  parse_renewal(top.table("renewal"), profile.renew_at, profile.enroll_again);
+  profile.renewal = parse_renewal(top.table("renewal"));
   parse_retry(top.table("retry"), profile.retry);
   top.refuse_unknown();
   ProfileFile parsed{.file = file, .name = profile.name, .place = top.place("name"), .profile = std::move(profile)};

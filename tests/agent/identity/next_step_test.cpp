@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace devid::identity {
 namespace {
 
@@ -29,7 +31,9 @@ Record accepted(Time since, Time next) {
 }
 
 Situation situation(std::optional<Validity> credential, Record record = {}, std::optional<JobKind> request = {}) {
-  return {.credential = credential, .request = request, .record = std::move(record), .known_since = started};
+  std::optional<Holding> held;
+  if (credential) held = Holding{.validity = *credential, .since = record.last_success};
+  return {.credential = held, .request = request, .record = std::move(record), .known_since = started};
 }
 
 struct Row {
@@ -130,9 +134,10 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"ThatHasExpiredWhileARenewalWaited",
             situation(ninety_days, accepted(renewal, january + days(91)), JobKind::renew), january + days(91), Enroll{},
             State::expired, "expired on 2026-04-01 00:00:00 UTC; enrolls again with the IDevID at the next run"},
-        Row{"WhoseClockWasResetToTheEpoch", situation(ninety_days), Time(hours(1)), Wait{renewal}, State::valid,
-            "not valid before 2026-01-01 00:00:00 UTC: check the clock of this device; renews at 2026-03-02 00:00:00 "
-            "UTC"},
+        Row{"WhoseClockWasResetToTheEpoch", situation(ninety_days), Time(hours(1)), Wait{january - minutes(1)},
+            State::waiting_for_clock,
+            "valid until 2026-04-01 00:00:00 UTC; the clock says 1970-01-01 01:00:00 UTC, which is before 2025-12-31 "
+            "23:59:00 UTC and cannot be: nothing is done until it is set"},
         Row{"WhoseClockWasTurnedBackAfterAFailure",
             situation({}, failed(noon + years(70), noon + years(70) + hours(1))), noon, Enroll{}, State::unenrolled,
             "not enrolled; the last enrollment failed: cannot enroll (no); tries again at the next run"},
@@ -165,7 +170,7 @@ TEST_P(AWait, EndsThen) {
   const Profile profile{.retry = row.policy};
   EXPECT_EQ(assess(row.situation, profile, row.now).next_attempt, row.due);
   EXPECT_EQ(std::holds_alternative<Wait>(next_step(row.situation, profile, row.now)), row.now < row.due);
-  EXPECT_FALSE(std::holds_alternative<Wait>(next_step(row.situation, profile, row.due)));
+  EXPECT_FALSE(std::holds_alternative<Wait>(next_step(row.situation, profile, std::max(row.due, row.now))));
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -238,34 +243,13 @@ TEST(AnIdentityWhoseConfigurationIsWrong, IsBlockedAndKeepsItsCredential) {
   EXPECT_FALSE(assessment.next_attempt);
 }
 
-TEST(TheRenewalTime, IsAShareOfTheLifetime) {
-  EXPECT_EQ(renewal_time(ninety_days, LifetimeShare{1, 2}).at, january + days(45));
-  EXPECT_EQ(renewal_time(ninety_days, LifetimeShare{66, 100}).at, january + Seconds(days(90)) * 66 / 100);
-  EXPECT_EQ(renewal_time(ninety_days, RenewAt{}).at, january + days(60));
-}
-
-TEST(TheRenewalTime, IsATimeBeforeTheExpiry) {
-  const RenewalTime time = renewal_time(ninety_days, BeforeExpiry{days(30)});
-  EXPECT_EQ(time.at, january + days(60));
-  EXPECT_FALSE(time.clamped);
-}
-
-TEST(TheRenewalTime, IsHalfOfTheLifetimeWhereTheTimeBeforeExpiryIsNotShorter) {
-  for (const auto before : {days(90), days(365)}) {
-    const RenewalTime time = renewal_time(ninety_days, BeforeExpiry{before});
-    EXPECT_EQ(time.at, january + days(45));
-    EXPECT_TRUE(time.clamped);
-  }
-  const Profile profile{.renew_at = BeforeExpiry{days(365)}};
+TEST(AnIdentityWhoseRenewalTimeIsClamped, SaysSo) {
+  Profile profile;
+  profile.renewal.at = BeforeExpiry{days(365)};
   EXPECT_EQ(
       assess(situation(ninety_days), profile, noon).reason,
       "valid until 2026-04-01 00:00:00 UTC; renews at 2026-02-15 00:00:00 UTC, after half of the lifetime, because "
       "renew_at is not shorter than that");
-}
-
-TEST(TheRenewalTime, FitsACertificateThatNeverExpires) {
-  const Time never = std::chrono::sys_days(std::chrono::December / 31 / 9999) + hours(24) - Seconds(1);
-  EXPECT_GT(renewal_time({.not_before = january, .not_after = never}, LifetimeShare{999, 1000}).at, january);
 }
 
 TEST(ACertificateThatIsIssuedPastItsRenewalTime, IsRenewedAfterHalfOfWhatIsLeft) {
@@ -351,12 +335,76 @@ TEST(ACredentialThatItsCaHasRevoked, IsReplacedAtOnceByTheIdevid) {
 
 TEST(AProfileThatForbidsTheIdevidASecondTime, RenewsWhateverHappens) {
   Profile profile;
-  profile.enroll_again = false;
+  profile.renewal.enroll_again = false;
   EXPECT_EQ(step_forward(situation(ninety_days), profile, january + days(91)), Step(Renew{}));
   EXPECT_EQ(step_forward(situation(ninety_days, {.revoked = true}), profile, noon), Step(Renew{}));
   EXPECT_EQ(step_forward(situation({}), profile, noon), Step(Enroll{}));
   EXPECT_TRUE(check_allowed("gateway", situation(ninety_days), profile, JobKind::renew, {}, january + days(91)));
   EXPECT_FALSE(check_allowed("gateway", situation(ninety_days), profile, JobKind::enroll, {}, january + days(91)));
+}
+
+// --- the window and the clock ---
+
+/// Saturdays from 02:00 to 04:00 UTC.
+Profile with_window() {
+  Profile profile = without_looks();
+  profile.renewal.window = MaintenanceWindow{.opens = *CalendarEvents::parse("Sat 02:00 UTC"), .length = hours(2)};
+  return profile;
+}
+// A Saturday after the renewal time, which is a Monday.
+constexpr Time saturday = std::chrono::sys_days(std::chrono::March / 7 / 2026) + hours(2);
+
+TEST(ARenewal, WaitsForTheWindow) {
+  Situation held = situation(ninety_days);
+  held.credential->share = 0;
+  EXPECT_EQ(next_step(held, with_window(), renewal - days(9)), Step(Wait{saturday - days(14)})) << "spread: 10 %";
+  EXPECT_EQ(next_step(situation(ninety_days), with_window(), renewal), Step(Wait{saturday + minutes(100)}));
+  EXPECT_EQ(next_step(situation(ninety_days), with_window(), saturday + minutes(100)), Step(Renew{}));
+  EXPECT_EQ(next_step(situation(ninety_days), with_window(), saturday + hours(2)),
+            Step(Wait{saturday + days(7) + minutes(100)}))
+      << "it was missed, and there is another in time";
+}
+
+TEST(ARenewalThatFailed, WaitsForTheWindowToo) {
+  const Situation tried = situation(ninety_days, failed(saturday, saturday + hours(3)));
+  EXPECT_EQ(next_step(tried, with_window(), saturday + hours(3)), Step(Wait{saturday + days(7) + minutes(100)}));
+}
+
+TEST(WhatCannotWait, PassesOverTheWindow) {
+  const Time wednesday = renewal + days(2);
+  EXPECT_EQ(next_step(situation({}), with_window(), wednesday), Step(Enroll{}));
+  EXPECT_EQ(next_step(situation(ninety_days, {.revoked = true}), with_window(), wednesday), Step(Enroll{}));
+  EXPECT_EQ(next_step(situation(ninety_days, {}, JobKind::renew), with_window(), wednesday),
+            Step(Poll{JobKind::renew}));
+  EXPECT_EQ(next_step(situation(ninety_days), with_window(), january + days(76)), Step(Renew{})) << "half is over";
+  EXPECT_EQ(next_step(situation(ninety_days), with_window(), january + days(91)), Step(Enroll{}));
+}
+
+TEST(AClock, IsWrongBeforeTheSoftwareWasBuilt) {
+  Situation fresh = situation({});
+  fresh.clock_floor = january;
+  EXPECT_EQ(next_step(fresh, {}, Time(hours(1))), Step(Wait{january}));
+  const Assessment assessment = assess(fresh, {}, Time(hours(1)));
+  EXPECT_EQ(assessment.state, State::waiting_for_clock);
+  EXPECT_EQ(assessment.reason,
+            "not enrolled; the clock says 1970-01-01 01:00:00 UTC, which is before 2026-01-01 00:00:00 UTC and cannot "
+            "be: nothing is done until it is set");
+  EXPECT_EQ(next_step(fresh, {}, january), Step(Enroll{}));
+}
+
+TEST(AClock, IsWrongBeforeTheCertificateWasIssuedAndAMinute) {
+  EXPECT_EQ(next_step(situation(ninety_days), without_looks(), january - Seconds(61)),
+            Step(Wait{january - minutes(1)}));
+  EXPECT_EQ(next_step(situation(ninety_days), without_looks(), january - Seconds(60)), Step(Wait{renewal}));
+  const Record seen{.last_success = january + days(3)};
+  EXPECT_EQ(clock_floor(situation(ninety_days, seen), without_looks()), january + days(3));
+}
+
+TEST(AClockThatWasAhead, HoldsNothingBackLongerThanUntilTheRenewal) {
+  const Record ahead{.last_success = january + days(89)};
+  const Situation held = situation(ninety_days, ahead);
+  EXPECT_LE(clock_floor(held, without_looks()), january + days(90));
+  EXPECT_EQ(next_step(held, without_looks(), january + days(90)), Step(Renew{}));
 }
 
 }  // namespace
