@@ -278,11 +278,21 @@ Result<JobResult> Identity::refresh(const Surroundings& surroundings, JobObserve
   return rotate(JobKind::enroll, {}, surroundings, observer);
 }
 
+/// Each attempt begins at the top: a renewal, if there is what to renew; where that is refused, an enrollment with the
+/// IDevID, in the same job and as one attempt.
 Result<JobResult> Identity::rotate(JobKind kind, JobOptions options, const Surroundings& surroundings,
                                    JobObserver& observer) {
   const Record before = record_;
   auto rotation = attempt(kind, options, surroundings, observer);
   settle(rotation, before, surroundings);
+  const bool refused = !rotation && kind == JobKind::renew && rotation.error().code != Errc::cancelled;
+  if (refused && kind_of(step_forward(situation(), *profile_, surroundings.clock.now())) == JobKind::enroll) {
+    observer.noticed(
+        {.sentence = "enrolls with the IDevID, as the credential cannot be renewed: " + rotation.error().sentence(),
+         .fields = {{.name = "DEVID_ERROR", .value = std::string(code_name(rotation.error().code))}}});
+    record_.attempts = before.attempts;
+    return rotate(JobKind::enroll, options, surroundings, observer);
+  }
   if (!rotation) return fail(std::move(rotation.error()));
   return std::holds_alternative<Deferred>(*rotation) ? JobResult::pending : JobResult::done;
 }

@@ -60,12 +60,12 @@ std::optional<Time> refresh_time(const Situation& situation, const Profile& prof
 }
 
 /// Whether the current credential was of no use in the last attempt: its key is gone, or the server does not want it.
-/// Then the IDevID is next, and if that fails too, the credential again. One that was revoked is not tried again.
+/// Then the IDevID is next, in the same job, and if that fails too, the credential again. One that was revoked is not
+/// tried again.
 enum class Rejected { no, by_server, by_token, by_ca };
-Rejected rejected(const Record& record) {
-  if (record.revoked) return Rejected::by_ca;
-  if (record.attempts == 0 || record.method != JobKind::renew || !record.last_error) return Rejected::no;
-  switch (record.last_error->code) {
+
+Rejected rejection(Errc failure) {
+  switch (failure) {
     case Errc::token_auth_failed:  // a PCR policy that does not hold any more
     case Errc::token_no_such_key:
     case Errc::token_wrong_key: return Rejected::by_token;
@@ -73,6 +73,12 @@ Rejected rejected(const Record& record) {
     case Errc::tls_failed: return Rejected::by_server;
     default: return Rejected::no;
   }
+}
+
+Rejected rejected(const Record& record) {
+  if (record.revoked) return Rejected::by_ca;
+  if (record.attempts == 0 || record.method != JobKind::renew || !record.last_error) return Rejected::no;
+  return rejection(record.last_error->code);
 }
 
 std::string text(Time time) { return fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", time); }
@@ -167,8 +173,9 @@ Step step_forward(const Situation& situation, const Profile& profile, Time now) 
   // The profile may want the IDevID to be used once and never again.
   const bool no_other_way = situation.credential && !profile.renewal.enroll_again;
   // A renewal is authenticated by the current credential: once that has expired, or cannot be used, the request is of
-  // no more use. What a server does not want now, it may want later.
-  const bool usable = alive && rejection != Rejected::by_token && rejection != Rejected::by_ca;
+  // no more use. What a server does not want now, it may want later; what its CA has accepted is not thrown away.
+  const bool usable = alive && rejection != Rejected::by_token && rejection != Rejected::by_ca &&
+                      (rejection == Rejected::no || situation.record.pending_since);
   const bool can_renew = usable || no_other_way;
   if (situation.request && (can_renew || situation.request == JobKind::enroll)) return Poll{*situation.request};
   if (can_renew && (rejection == Rejected::no || no_other_way)) return Renew{};

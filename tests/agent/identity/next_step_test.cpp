@@ -284,8 +284,8 @@ TEST(ACredentialThatIsOfNoUse, GivesWayToTheIdevid) {
       {Errc::token_wrong_key, JobKind::enroll, Poll{JobKind::enroll}},
       {Errc::server_unauthorized, {}, Enroll{}},
       {Errc::tls_failed, {}, Enroll{}},
-      {Errc::tls_failed, JobKind::renew, Poll{JobKind::renew}},
-      {Errc::server_unauthorized, JobKind::renew, Poll{JobKind::renew}},
+      {Errc::tls_failed, JobKind::renew, Enroll{}},
+      {Errc::server_unauthorized, JobKind::renew, Enroll{}},
       {Errc::server_refused, {}, Renew{}},
       {Errc::server_unavailable, {}, Renew{}},
       {Errc::token_unreachable, {}, Renew{}},
@@ -303,6 +303,15 @@ TEST(ACredentialThatIsOfNoUse, GivesWayToTheIdevid) {
     EXPECT_TRUE(check_allowed("gateway", tried, without_looks(), JobKind::renew, {}, renewal))
         << "somebody may know better";
   }
+}
+
+TEST(ACredentialThatIsOfNoUse, DoesNotTakeARequestAlongThatTheCaHasAccepted) {
+  Record record = failed(renewal, renewal + hours(1));
+  record.method = JobKind::renew;
+  record.pending_since = renewal - hours(1);
+  record.last_error->code = Errc::server_unauthorized;
+  EXPECT_EQ(step_forward(situation(ninety_days, record, JobKind::renew), without_looks(), renewal),
+            Step(Poll{JobKind::renew}));
 }
 
 TEST(ACredentialThatIsOfNoUse, HasItsTurnAgainAfterTheIdevid) {
@@ -341,70 +350,6 @@ TEST(AProfileThatForbidsTheIdevidASecondTime, RenewsWhateverHappens) {
   EXPECT_EQ(step_forward(situation({}), profile, noon), Step(Enroll{}));
   EXPECT_TRUE(check_allowed("gateway", situation(ninety_days), profile, JobKind::renew, {}, january + days(91)));
   EXPECT_FALSE(check_allowed("gateway", situation(ninety_days), profile, JobKind::enroll, {}, january + days(91)));
-}
-
-// --- the window and the clock ---
-
-/// Saturdays from 02:00 to 04:00 UTC.
-Profile with_window() {
-  Profile profile = without_looks();
-  profile.renewal.window = MaintenanceWindow{.opens = *CalendarEvents::parse("Sat 02:00 UTC"), .length = hours(2)};
-  return profile;
-}
-// A Saturday after the renewal time, which is a Monday.
-constexpr Time saturday = std::chrono::sys_days(std::chrono::March / 7 / 2026) + hours(2);
-
-TEST(ARenewal, WaitsForTheWindow) {
-  Situation held = situation(ninety_days);
-  held.credential->share = 0;
-  EXPECT_EQ(next_step(held, with_window(), renewal - days(9)), Step(Wait{saturday - days(14)})) << "spread: 10 %";
-  EXPECT_EQ(next_step(situation(ninety_days), with_window(), renewal), Step(Wait{saturday + minutes(100)}));
-  EXPECT_EQ(next_step(situation(ninety_days), with_window(), saturday + minutes(100)), Step(Renew{}));
-  EXPECT_EQ(next_step(situation(ninety_days), with_window(), saturday + hours(2)),
-            Step(Wait{saturday + days(7) + minutes(100)}))
-      << "it was missed, and there is another in time";
-}
-
-TEST(ARenewalThatFailed, WaitsForTheWindowToo) {
-  const Situation tried = situation(ninety_days, failed(saturday, saturday + hours(3)));
-  EXPECT_EQ(next_step(tried, with_window(), saturday + hours(3)), Step(Wait{saturday + days(7) + minutes(100)}));
-}
-
-TEST(WhatCannotWait, PassesOverTheWindow) {
-  const Time wednesday = renewal + days(2);
-  EXPECT_EQ(next_step(situation({}), with_window(), wednesday), Step(Enroll{}));
-  EXPECT_EQ(next_step(situation(ninety_days, {.revoked = true}), with_window(), wednesday), Step(Enroll{}));
-  EXPECT_EQ(next_step(situation(ninety_days, {}, JobKind::renew), with_window(), wednesday),
-            Step(Poll{JobKind::renew}));
-  EXPECT_EQ(next_step(situation(ninety_days), with_window(), january + days(76)), Step(Renew{})) << "half is over";
-  EXPECT_EQ(next_step(situation(ninety_days), with_window(), january + days(91)), Step(Enroll{}));
-}
-
-TEST(AClock, IsWrongBeforeTheSoftwareWasBuilt) {
-  Situation fresh = situation({});
-  fresh.clock_floor = january;
-  EXPECT_EQ(next_step(fresh, {}, Time(hours(1))), Step(Wait{january}));
-  const Assessment assessment = assess(fresh, {}, Time(hours(1)));
-  EXPECT_EQ(assessment.state, State::waiting_for_clock);
-  EXPECT_EQ(assessment.reason,
-            "not enrolled; the clock says 1970-01-01 01:00:00 UTC, which is before 2026-01-01 00:00:00 UTC and cannot "
-            "be: nothing is done until it is set");
-  EXPECT_EQ(next_step(fresh, {}, january), Step(Enroll{}));
-}
-
-TEST(AClock, IsWrongBeforeTheCertificateWasIssuedAndAMinute) {
-  EXPECT_EQ(next_step(situation(ninety_days), without_looks(), january - Seconds(61)),
-            Step(Wait{january - minutes(1)}));
-  EXPECT_EQ(next_step(situation(ninety_days), without_looks(), january - Seconds(60)), Step(Wait{renewal}));
-  const Record seen{.last_success = january + days(3)};
-  EXPECT_EQ(clock_floor(situation(ninety_days, seen), without_looks()), january + days(3));
-}
-
-TEST(AClockThatWasAhead, HoldsNothingBackLongerThanUntilTheRenewal) {
-  const Record ahead{.last_success = january + days(89)};
-  const Situation held = situation(ninety_days, ahead);
-  EXPECT_LE(clock_floor(held, without_looks()), january + days(90));
-  EXPECT_EQ(next_step(held, without_looks(), january + days(90)), Step(Renew{}));
 }
 
 }  // namespace
