@@ -224,6 +224,13 @@ Result<identity::ServerAnchor> Agent::trust(const std::string& name, const std::
   return accepted;
 }
 
+std::vector<std::pair<std::string, std::string>> Agent::expiry_warnings() {
+  std::vector<std::pair<std::string, std::string>> warnings;
+  for (auto& [name, identity] : state_->identities)
+    if (auto warning = identity.warn_of_expiry(state_->clock.now())) warnings.emplace_back(name, std::move(*warning));
+  return warnings;
+}
+
 const Tokens& Agent::tokens() const { return state_->tokens; }
 
 std::vector<TokenInspection> Agent::inspect_tokens() const {

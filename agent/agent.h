@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "agent/identity/configuration.h"
@@ -61,6 +62,10 @@ class Agent {
   /// fingerprint), wrong_state (this CA is not offered; it says what is), storage_failed, and what is wrong with the
   /// profile.
   Result<identity::ServerAnchor> trust(const std::string& name, const std::string& fingerprint);
+
+  /// What is to be said of credentials whose planned renewal was missed, once for each of 50, 25, 10, 1 and 0 per cent
+  /// of the time that is left then: by identity. What was said is written down.
+  std::vector<std::pair<std::string, std::string>> expiry_warnings();
 
   /// The tokens of the configuration.
   [[nodiscard]] const Tokens& tokens() const;

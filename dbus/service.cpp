@@ -15,6 +15,10 @@ std::vector<TokenDescription> describe(const Agent& agent) {
   return list;
 }
 
+void warn_of_expiry(Agent& agent) {
+  for (const auto& [name, warning] : agent.expiry_warnings()) log_expiry(name, warning);
+}
+
 /// Hands what happens in a job to the bus thread.
 class Reporter final : public JobObserver {
  public:
@@ -110,6 +114,7 @@ Result<sdbus::ObjectPath> Service::start_job(const identity::Status& status, Job
 
 void Service::refresh() {
   submit([this](Agent& agent) {
+    warn_of_expiry(agent);
     loop_.post([this, statuses = agent.status()]() mutable {
       --tasks_;
       take_over(std::move(statuses));
@@ -144,6 +149,7 @@ Result<std::vector<sdbus::ObjectPath>> Service::run_due() {
 void Service::reload(std::function<void(const Result<>&)> done) {
   submit([this, done = std::move(done)](Agent& agent) {
     auto result = agent.reload();
+    warn_of_expiry(agent);
     loop_.post([this, done, result = std::move(result), statuses = agent.status(), tokens = describe(agent)]() mutable {
       --tasks_;
       log_reload(result);

@@ -6,6 +6,7 @@
 #include <iterator>
 #include <utility>
 
+#include "agent/identity/explanation.h"
 #include "agent/pki/fingerprint.h"
 
 namespace devid::identity {
@@ -157,6 +158,18 @@ Status Identity::status(Time now) const {
   status.reason = std::move(assessment.reason);
   status.next_attempt = assessment.next_attempt;
   return status;
+}
+
+std::optional<std::string> Identity::warn_of_expiry(Time now) {
+  if (!store_) return std::nullopt;
+  // A profile that is wrong renews nothing, all the more reason to warn.
+  const Profile profile = profile_ ? *profile_ : Profile();
+  const auto percent = expiry_warning(situation(), profile, now);
+  if (!percent || (record_.warned && *record_.warned <= *percent)) return std::nullopt;
+  record_.warned = percent;
+  // Where it cannot be written it is said once more by the next devidd.
+  static_cast<void>(write_record(directory_ / "state.json", record_));
+  return expiry_sentence(situation(), profile, now);
 }
 
 /// What the profile's servers have shown of their CAs, before any of them was trusted.

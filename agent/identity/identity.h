@@ -42,6 +42,9 @@ class Identity {
   void set_profile(Result<Profile> profile) { profile_ = std::move(profile); }
   [[nodiscard]] Status status(Time now) const;
 
+  /// Agent::expiry_warnings for this identity: what was not said before.
+  std::optional<std::string> warn_of_expiry(Time now);
+
   /// Agent::trust for this identity. Errors: usage, wrong_state, storage_failed, and what is wrong with the profile.
   Result<ServerAnchor> trust(const std::string& fingerprint, Time now);
 
