@@ -44,32 +44,51 @@ std::string parse_name(TableParser& top, const std::filesystem::path& file) {
   return stem;
 }
 
-/// Complains about a name that could not be encoded, where it is written.
+/// Puts the device's facts for the specifiers of a value; complains where it is written.
+std::optional<std::string> expanded(const TableParser::Located& located, const DeviceFacts& facts,
+                                    Complaints& complaints) {
+  auto value = expand(located.value, facts);
+  if (value) return std::move(*value);
+  complaints.add(located.where, value.error().what, value.error().hint);
+  return std::nullopt;
+}
+
+/// Complains about a name that could not be encoded, where it is written. What the IDevID is to fill in is not known
+/// yet.
 bool check_names(const pki::Names& names, const toml::source_region& where, Complaints& complaints) {
+  const bool open = std::ranges::any_of(names.subject, refers_to_idevid, &pki::NameAttribute::value) ||
+                    std::ranges::any_of(names.alternatives, refers_to_idevid, &pki::AlternativeName::value);
+  if (open) return true;
   const auto checked = pki::check(names);
   if (!checked) complaints.add(where, text_of(checked.error()), checked.error().hint);
   return checked.has_value();
 }
 
-void parse_subject(TableParser table, pki::Names& names, Complaints& complaints, TableParser& top) {
+void parse_subject(TableParser table, pki::Names& names, const DeviceFacts& facts, Complaints& complaints,
+                   TableParser& top) {
   if (!table.exists()) return;
   const auto attributes = table.attributes();
   if (attributes.empty() && !complaints.first())
     top.complain("subject", "[subject] is empty", "leave it out to use the serial number of the IDevID");
   for (const auto& [type, value] : attributes) {
-    pki::NameAttribute attribute{.type = type, .value = value.value};
+    auto text = expanded(value, facts, complaints);
+    if (!text) continue;
+    pki::NameAttribute attribute{.type = type, .value = std::move(*text)};
     if (check_names({.subject = {attribute}}, value.where, complaints)) names.subject.push_back(std::move(attribute));
   }
 }
 
-void parse_alternatives(TableParser table, pki::Names& names, Complaints& complaints) {
+void parse_alternatives(TableParser table, pki::Names& names, const DeviceFacts& facts, Complaints& complaints) {
   using Kind = pki::AlternativeName::Kind;
   constexpr std::array<std::pair<std::string_view, Kind>, 4> kinds{
       {{"dns", Kind::dns}, {"ip", Kind::ip}, {"uri", Kind::uri}, {"email", Kind::email}}};
   for (const auto& [key, kind] : kinds) {
-    for (auto& [value, where] : table.strings(key)) {
-      pki::AlternativeName name{.kind = kind, .value = std::move(value)};
-      if (check_names({.alternatives = {name}}, where, complaints)) names.alternatives.push_back(std::move(name));
+    for (const auto& located : table.strings(key)) {
+      auto text = expanded(located, facts, complaints);
+      if (!text) continue;
+      pki::AlternativeName name{.kind = kind, .value = std::move(*text)};
+      if (check_names({.alternatives = {name}}, located.where, complaints))
+        names.alternatives.push_back(std::move(name));
     }
   }
   table.refuse_unknown();
@@ -90,14 +109,15 @@ void parse_certificate(TableParser table, Profile& profile) {
 }
 
 /// What the server may ask of the device, by a name that OpenSSL knows, one of the Hotspot 2.0 attributes, or an OID.
-void parse_facts(TableParser table, std::map<std::string, std::string>& facts, Complaints& complaints) {
+void parse_facts(TableParser table, const DeviceFacts& device, std::map<std::string, std::string>& facts,
+                 Complaints& complaints) {
   for (const auto& [name, value] : table.attributes()) {
     const std::string oid = pki::fact_oid(name);
     if (oid.empty()) {
       complaints.add(
           value.where, fmt::format("facts.{} is no attribute", printable(name, 80)),
           "write serialNumber, macAddress, imei, meid, deviceId, or the number of an attribute: \"2.5.4.5\"");
-    } else if (!facts.emplace(oid, value.value).second) {
+    } else if (auto text = expanded(value, device, complaints); text && !facts.emplace(oid, std::move(*text)).second) {
       complaints.add(value.where, fmt::format("facts.{} is there twice", printable(name, 80)), "leave one of them out");
     }
   }
@@ -122,7 +142,7 @@ ProfileFile unusable_file(const std::filesystem::path& file, Error error) {
 }
 
 ProfileFile parse_profile(std::string_view text, const std::filesystem::path& file,
-                          const std::vector<std::string>& tokens) {
+                          const std::vector<std::string>& tokens, const DeviceFacts& facts) {
   const auto root = parse_toml(text, file);
   if (!root) return unusable_file(file, root.error());
   Complaints complaints(file);
@@ -132,9 +152,9 @@ ProfileFile parse_profile(std::string_view text, const std::filesystem::path& fi
   profile.server = parse_server(top.table("server"));
   profile.idevid = parse_idevid(top, tokens);
   profile.key = parse_key(top.table("key"), profile.token);
-  parse_subject(top.table("subject"), profile.names, complaints, top);
-  parse_alternatives(top.table("subject_alternative_names"), profile.names, complaints);
-  parse_facts(top.table("facts"), profile.facts, complaints);
+  parse_subject(top.table("subject"), profile.names, facts, complaints, top);
+  parse_alternatives(top.table("subject_alternative_names"), profile.names, facts, complaints);
+  parse_facts(top.table("facts"), facts, profile.facts, complaints);
   parse_certificate(top.table("certificate"), profile);
   profile.renewal = parse_renewal(top.table("renewal"));
   parse_retry(top.table("retry"), profile.retry);

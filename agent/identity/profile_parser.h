@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "agent/identity/profile.h"
+#include "agent/identity/specifiers.h"
 #include "base/result.h"
 
 namespace devid::identity {
@@ -24,8 +25,8 @@ struct ProfileFile {
 ProfileFile unusable_file(const std::filesystem::path& file, Error error);
 
 /// Parses the text of a profile, as devid.toml(5) describes it. `tokens` are the names of the tokens that there are; if
-/// none are known, any will do. Touches no file.
+/// none are known, any will do; `facts` is what specifiers in names and facts stand for. Touches no file.
 ProfileFile parse_profile(std::string_view text, const std::filesystem::path& file,
-                          const std::vector<std::string>& tokens);
+                          const std::vector<std::string>& tokens, const DeviceFacts& facts = {});
 
 }  // namespace devid::identity

@@ -40,6 +40,22 @@ TEST(AProfileWithTheLeast, HasADefaultForEverythingElse) {
   EXPECT_EQ(profile.retry.maximum, std::chrono::hours(6));
 }
 
+TEST(ASpecifierInAProfile, StandsForAFactOfTheDevice) {
+  const DeviceFacts facts{{'H', "gw.example"}, {'m', "0123"}};
+  const ProfileFile file = parse_profile(least +
+                                             "[subject]\nCN = \"%H\"\nserialNumber = \"%{idevid.serialNumber}\"\n"
+                                             "[subject_alternative_names]\ndns = [\"%H\"]\n[facts]\nimei = \"%m\"\n",
+                                         "/p.toml", {"tpm"}, facts);
+  ASSERT_TRUE(file.profile) << file.profile.error().sentence();
+  EXPECT_EQ(file.profile->names.subject.at(0).value, "gw.example");
+  EXPECT_EQ(file.profile->names.subject.at(1).value, "%{idevid.serialNumber}");
+  EXPECT_EQ(file.profile->names.alternatives.at(0).value, "gw.example");
+  EXPECT_EQ(file.profile->facts.begin()->second, "0123");
+  const auto wrong = parse_profile(least + "[subject]\nCN = \"%2F\"\n", "/p.toml", {"tpm"}, facts);
+  ASSERT_FALSE(wrong.profile);
+  EXPECT_EQ(wrong.profile.error().what, "/p.toml:5:6: '%2' is no specifier");
+}
+
 TEST(AProfileWithEverything, IsParsedIntoTypes) {
   const ProfileFile file = parse(R"(
 name = "gw-1_a"
