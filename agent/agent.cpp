@@ -177,6 +177,18 @@ std::vector<identity::Status> Agent::status() const {
 
 std::vector<Error> Agent::configuration_errors() const { return state_->configuration_errors; }
 
+std::vector<Error> Agent::check() const {
+  std::vector<Error> errors;
+  const auto configuration = identity::read_configuration(state_->paths);
+  if (!configuration) errors.push_back(configuration.error());
+  const auto files = identity::read_profiles(
+      state_->paths, configuration ? identity::token_names(*configuration) : std::vector<std::string>());
+  if (!files) errors.push_back(files.error());
+  if (!files) return errors;
+  for (const auto& file : *files) std::ranges::copy(file.complaints, std::back_inserter(errors));
+  return errors;
+}
+
 Result<> Agent::reload() {
   const auto refuse = [this](std::vector<Error> errors) -> Result<> {
     state_->configuration_errors = std::move(errors);

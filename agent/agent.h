@@ -48,6 +48,10 @@ class Agent {
   /// file:line:column.
   [[nodiscard]] std::vector<Error> configuration_errors() const;
 
+  /// Reads the configuration as it is now, and says all that is wrong in it, each with file:line:column; of devid.toml
+  /// the first only. Nothing is adopted.
+  [[nodiscard]] std::vector<Error> check() const;
+
   /// Reads the configuration again. With any error in it nothing changes, and that error is returned.
   Result<> reload();
 

@@ -48,15 +48,17 @@ bool is_hidden(const fs::path& file) {
 
 ProfileFile read_profile(const fs::path& file, const std::vector<std::string>& tokens, const DeviceFacts& facts) {
   auto text = read_text(file);
-  return text ? parse_profile(*text, file, tokens, facts) : unusable_file(file, std::move(text.error()));
+  return text ? parse_profile(*text, file, tokens, facts) : unusable_file(file, text.error());
 }
 
 void refuse_second(ProfileFile& second, const fs::path& first) {
-  second.profile =
-      fail({.code = Errc::config_invalid,
-            .retry = Retry::after_operator,
-            .what = fmt::format("{}: the identity '{}' is also that of {}", second.place, second.name, first.string()),
-            .hint = "give one of them another name"});
+  const Error error{
+      .code = Errc::config_invalid,
+      .retry = Retry::after_operator,
+      .what = fmt::format("{}: the identity '{}' is also that of {}", second.place, second.name, first.string()),
+      .hint = "give one of them another name"};
+  second.profile = fail(error);
+  second.complaints.push_back(error);
   second.name.clear();
 }
 

@@ -137,8 +137,12 @@ void parse_retry(TableParser table, RetryPolicy& retry) {
 
 }  // namespace
 
-ProfileFile unusable_file(const std::filesystem::path& file, Error error) {
-  return {.file = file, .name = default_name(file), .place = file.string() + ":1:1", .profile = fail(std::move(error))};
+ProfileFile unusable_file(const std::filesystem::path& file, const Error& error) {
+  return {.file = file,
+          .name = default_name(file),
+          .place = file.string() + ":1:1",
+          .profile = fail(error),
+          .complaints = {error}};
 }
 
 ProfileFile parse_profile(std::string_view text, const std::filesystem::path& file,
@@ -160,7 +164,8 @@ ProfileFile parse_profile(std::string_view text, const std::filesystem::path& fi
   parse_retry(top.table("retry"), profile.retry);
   top.refuse_unknown();
   ProfileFile parsed{.file = file, .name = profile.name, .place = top.place("name"), .profile = std::move(profile)};
-  if (auto complaint = complaints.first()) parsed.profile = fail(std::move(*complaint));
+  parsed.complaints = complaints.sorted();
+  if (!parsed.complaints.empty()) parsed.profile = fail(parsed.complaints.front());
   return parsed;
 }
 

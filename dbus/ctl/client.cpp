@@ -184,6 +184,18 @@ Result<Diagnosis> Client::diagnose() {
   });
 }
 
+Result<std::vector<wire::Dictionary>> Client::check() {
+  return attempt([this] {
+    std::vector<wire::Dictionary> problems;
+    proxy(wire::root_path)
+        ->callMethod("Check")
+        .onInterface(wire::manager_interface)
+        .withTimeout(worker_timeout)
+        .storeResultsTo(problems);
+    return problems;
+  });
+}
+
 Result<> Client::reload() {
   return attempt([this] {
     proxy(wire::root_path)->callMethod("Reload").onInterface(wire::manager_interface).withTimeout(worker_timeout);

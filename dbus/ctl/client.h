@@ -48,6 +48,8 @@ class Client {
   Result<std::vector<wire::Dictionary>> inspect_tokens();
   Result<Diagnosis> diagnose();
   Result<> reload();
+  /// What is wrong in the configuration on disk: code, message, hint.
+  Result<std::vector<wire::Dictionary>> check();
 
  private:
   explicit Client(std::unique_ptr<sdbus::IConnection> connection) : connection_(std::move(connection)) {}

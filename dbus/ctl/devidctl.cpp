@@ -84,6 +84,9 @@ void describe(CLI::App& app, Command& command) {
   add_json(add_verb(app, command, "doctor", "Show where the IDevID was looked for, and what was found",
                     [&](Client& client) { return doctor(client, command.format()); }),
            command);
+  add_json(add_verb(app, command, "check", "Say what is wrong in the configuration, without adopting it",
+                    [&](Client& client) { return check(client, command.format()); }),
+           command);
   add_verb(app, command, "reload", "Read the configuration again", [](Client& client) { return reload(client); });
 }
 

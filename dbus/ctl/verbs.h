@@ -34,5 +34,7 @@ Exit tokens(Client& client, Format format);
 /// Where the IDevID was looked for, and what was found. Exit: failed if there is none.
 Exit doctor(Client& client, Format format);
 Exit reload(Client& client);
+/// What is wrong in the configuration on disk; nothing is adopted. Exit: failed if anything is.
+Exit check(Client& client, Format format);
 
 }  // namespace devid::ctl
