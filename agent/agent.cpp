@@ -159,11 +159,11 @@ Result<std::unique_ptr<Agent>> Agent::load(const Paths& paths, TokenFactory fact
   if (configuration) {
     state->tokens = state->factory(state->configuration.emplace(with_tokens_of(*configuration, *files)));
   }
-  for (auto& [file, name, place, profile] : *files) {
-    if (name.empty()) continue;
+  for (ProfileFile& file : *files) {
+    if (file.name.empty()) continue;
     // Without devid.toml it is not known which tokens there are.
-    if (!configuration) profile = fail(configuration.error());
-    state->identities.try_emplace(name, name, std::move(profile), state->paths.state / name, clock);
+    if (!configuration) file.profile = fail(configuration.error());
+    state->identities.try_emplace(file.name, file.name, std::move(file.profile), state->paths.state / file.name, clock);
   }
   return std::unique_ptr<Agent>(new Agent(std::move(state)));
 }
