@@ -159,11 +159,11 @@ Result<std::unique_ptr<Agent>> Agent::load(const Paths& paths, TokenFactory fact
   if (configuration) {
     state->tokens = state->factory(state->configuration.emplace(with_tokens_of(*configuration, *files)));
   }
-  for (auto& [file, name, place, profile] : *files) {
-    if (name.empty()) continue;
+  for (ProfileFile& file : *files) {
+    if (file.name.empty()) continue;
     // Without devid.toml it is not known which tokens there are.
-    if (!configuration) profile = fail(configuration.error());
-    state->identities.try_emplace(name, name, std::move(profile), state->paths.state / name, clock.now());
+    if (!configuration) file.profile = fail(configuration.error());
+    state->identities.try_emplace(file.name, file.name, std::move(file.profile), state->paths.state / file.name, clock);
   }
   return std::unique_ptr<Agent>(new Agent(std::move(state)));
 }
@@ -176,6 +176,18 @@ std::vector<identity::Status> Agent::status() const {
 }
 
 std::vector<Error> Agent::configuration_errors() const { return state_->configuration_errors; }
+
+std::vector<Error> Agent::check() const {
+  std::vector<Error> errors;
+  const auto configuration = identity::read_configuration(state_->paths);
+  if (!configuration) errors.push_back(configuration.error());
+  const auto files = identity::read_profiles(
+      state_->paths, configuration ? identity::token_names(*configuration) : std::vector<std::string>());
+  if (!files) errors.push_back(files.error());
+  if (!files) return errors;
+  for (const auto& file : *files) std::ranges::copy(file.complaints, std::back_inserter(errors));
+  return errors;
+}
 
 Result<> Agent::reload() {
   const auto refuse = [this](std::vector<Error> errors) -> Result<> {
@@ -197,7 +209,7 @@ Result<> Agent::reload() {
       state_->identities.insert(std::move(known));
     } else {
       state_->identities.try_emplace(file.name, file.name, std::move(file.profile), state_->paths.state / file.name,
-                                     state_->clock.now());
+                                     state_->clock);
     }
   }
   return {};
@@ -222,6 +234,13 @@ Result<identity::ServerAnchor> Agent::trust(const std::string& name, const std::
   if (!accepted)
     return fail(while_doing(fmt::format("trust a CA for identity '{}'", name), std::move(accepted.error())));
   return accepted;
+}
+
+std::vector<std::pair<std::string, std::string>> Agent::expiry_warnings() {
+  std::vector<std::pair<std::string, std::string>> warnings;
+  for (auto& [name, identity] : state_->identities)
+    if (auto warning = identity.warn_of_expiry(state_->clock.now())) warnings.emplace_back(name, std::move(*warning));
+  return warnings;
 }
 
 const Tokens& Agent::tokens() const { return state_->tokens; }

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "agent/identity/configuration.h"
@@ -47,6 +48,10 @@ class Agent {
   /// file:line:column.
   [[nodiscard]] std::vector<Error> configuration_errors() const;
 
+  /// Reads the configuration as it is now, and says all that is wrong in it, each with file:line:column; of devid.toml
+  /// the first only. Nothing is adopted.
+  [[nodiscard]] std::vector<Error> check() const;
+
   /// Reads the configuration again. With any error in it nothing changes, and that error is returned.
   Result<> reload();
 
@@ -61,6 +66,10 @@ class Agent {
   /// fingerprint), wrong_state (this CA is not offered; it says what is), storage_failed, and what is wrong with the
   /// profile.
   Result<identity::ServerAnchor> trust(const std::string& name, const std::string& fingerprint);
+
+  /// What is to be said of credentials whose planned renewal was missed, once for each of 50, 25, 10, 1 and 0 per cent
+  /// of the time that is left then: by identity. What was said is written down.
+  std::vector<std::pair<std::string, std::string>> expiry_warnings();
 
   /// The tokens of the configuration.
   [[nodiscard]] const Tokens& tokens() const;

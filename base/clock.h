@@ -22,12 +22,20 @@ class Clock {
   Clock& operator=(Clock&&) = delete;
   virtual ~Clock() = default;
   [[nodiscard]] virtual Time now() const = 0;
+  /// No time before this one can be right.
+  [[nodiscard]] virtual Time floor() const { return {}; }
 };
 
 /// The system's real-time clock.
 class SystemClock final : public Clock {
  public:
+  /// `floor`: when the software was built, where that is known.
+  explicit SystemClock(Time floor = {}) : floor_(floor) {}
   [[nodiscard]] Time now() const override;
+  [[nodiscard]] Time floor() const override { return floor_; }
+
+ private:
+  Time floor_;
 };
 
 }  // namespace devid

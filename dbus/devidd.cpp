@@ -100,7 +100,7 @@ void warn_of(FreedMemory memory) {
 
 int run(const Options& options, FreedMemory memory) {
   EventLoop loop;  // first: it blocks the signals for all threads
-  const SystemClock clock;
+  const SystemClock clock{Time(Seconds(build_time))};
   // The name first: it is the lock that keeps a second devidd from the same state. Calls wait in the socket until
   // run().
   const auto connection = sdbus::createSystemBusConnection(wire::bus_name);

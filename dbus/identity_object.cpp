@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "agent/identity/explanation.h"
 #include "base/file.h"
 #include "dbus/authorization.h"
 #include "dbus/guard.h"
@@ -176,6 +177,12 @@ void IdentityObject::Trust(sdbus::Result<wire::Dictionary>&& result, std::string
                    });
     return {};
   });
+}
+
+std::vector<std::string> IdentityObject::Explain() {
+  const auto& outlook = status_.outlook;
+  if (!outlook) return {std::string(state_name(status_.state)) + ": " + status_.reason};
+  return identity::explain(outlook->situation, outlook->profile, service_.now());
 }
 
 wire::Dictionary IdentityObject::GetCredential() {

@@ -30,6 +30,7 @@ class IdentityObject final : public sdbus::AdaptorInterfaces<org::devid1::Identi
  private:
   sdbus::ObjectPath Enroll(const wire::Dictionary& options) override;
   sdbus::ObjectPath Renew(const wire::Dictionary& options) override;
+  std::vector<std::string> Explain() override;
   wire::Dictionary GetCredential() override;
   void Trust(sdbus::Result<wire::Dictionary>&& result, std::string fingerprint) override;
   std::string Name() override { return status_.name; }

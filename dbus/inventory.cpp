@@ -71,4 +71,10 @@ Dictionary to_dictionary(const identity::ServerAnchor& anchor) {
           {"when", sdbus::Variant(seconds(anchor.when))}};
 }
 
+Dictionary to_dictionary(const Error& error) {
+  return {{"code", sdbus::Variant(std::string(code_name(error.code)))},
+          {"message", sdbus::Variant(printable(error.sentence(), 2000))},
+          {"hint", sdbus::Variant(printable(error.hint, 2000))}};
+}
+
 }  // namespace devid::wire

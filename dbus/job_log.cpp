@@ -83,6 +83,12 @@ void log_notice(const std::string& identity, const Notice& notice) {
   entry.write();
 }
 
+void log_expiry(const std::string& identity, const std::string& warning) {
+  journal::Entry(journal::Priority::warning, journal::expiry, fmt::format("identity '{}': {}", identity, warning))
+      .field("DEVID_IDENTITY", identity)
+      .write();
+}
+
 void log_reload(const Result<>& result) {
   if (result) {
     journal::Entry(journal::Priority::info, journal::configuration, "the configuration was read again").write();

@@ -14,6 +14,9 @@ void log_job(JobKind kind, const Result<JobResult>& result, const est::Traffic& 
 /// One entry for what an operator should know of, although the job goes on.
 void log_notice(const std::string& identity, const Notice& notice);
 
+/// One entry for a credential that comes near its expiry: what Agent::expiry_warnings says.
+void log_expiry(const std::string& identity, const std::string& warning);
+
 /// One entry for a configuration that was read again, or refused.
 void log_reload(const Result<>& result);
 

@@ -44,6 +44,18 @@ void ManagerObject::Reload(sdbus::Result<>&& result) {
   });
 }
 
+void ManagerObject::Check(sdbus::Result<std::vector<wire::Dictionary>>&& result) {
+  guarded([&]() -> Result<> {
+    if (auto caller = authorize(getObject().getCurrentlyProcessedMessage(), "check"); !caller)
+      return fail(std::move(caller.error()));
+    service_.ask([](const Agent& agent) { return agent.check(); },
+                 [reply = share(std::move(result))](const std::vector<Error>& errors) {
+                   reply->returnResults(wire::to_dictionaries(errors));
+                 });
+    return {};
+  });
+}
+
 std::vector<wire::Dictionary> ManagerObject::ListTokens() {
   return guarded(
       [this]() -> devid::Result<std::vector<wire::Dictionary>> { return wire::to_dictionaries(service_.tokens()); });

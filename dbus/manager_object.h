@@ -27,6 +27,7 @@ class ManagerObject final
   sdbus::ObjectPath GetIdentity(const std::string& name) override;
   std::vector<sdbus::ObjectPath> RunDue() override;
   void Reload(sdbus::Result<>&& result) override;
+  void Check(sdbus::Result<std::vector<wire::Dictionary>>&& result) override;
   std::vector<wire::Dictionary> ListTokens() override;
   void InspectTokens(sdbus::Result<std::vector<wire::Dictionary>>&& result) override;
   void Diagnose(sdbus::Result<std::vector<wire::Dictionary>, std::vector<std::string>>&& result) override;

@@ -5,7 +5,6 @@
 
 #include "agent/identity/next_step.h"
 #include "dbus/job_log.h"
-#include "dbus/version.h"
 
 namespace devid {
 namespace {
@@ -14,6 +13,10 @@ std::vector<TokenDescription> describe(const Agent& agent) {
   std::vector<TokenDescription> list;
   for (const auto& [name, token] : agent.tokens()) list.push_back(token->description());
   return list;
+}
+
+void warn_of_expiry(Agent& agent) {
+  for (const auto& [name, warning] : agent.expiry_warnings()) log_expiry(name, warning);
 }
 
 /// Hands what happens in a job to the bus thread.
@@ -114,6 +117,7 @@ Result<sdbus::ObjectPath> Service::start_job(const identity::Status& status, Job
 
 void Service::refresh() {
   submit([this](Agent& agent) {
+    warn_of_expiry(agent);
     loop_.post([this, statuses = agent.status()]() mutable {
       --tasks_;
       take_over(std::move(statuses));
@@ -148,6 +152,7 @@ Result<std::vector<sdbus::ObjectPath>> Service::run_due() {
 void Service::reload(std::function<void(const Result<>&)> done) {
   submit([this, done = std::move(done)](Agent& agent) {
     auto result = agent.reload();
+    warn_of_expiry(agent);
     loop_.post([this, done, result = std::move(result), statuses = agent.status(), tokens = describe(agent)]() mutable {
       --tasks_;
       log_reload(result);
@@ -172,8 +177,10 @@ void Service::trust(const std::string& name, std::string fingerprint,
 }
 
 bool Service::clock_trusted() const {
-  Time floor{Seconds(build_time)};
-  for (const auto& [name, object] : identities_) floor = std::max(floor, object->status().not_before.value_or(floor));
+  Time floor = clock_.floor();
+  for (const auto& [name, object] : identities_)
+    if (const auto& outlook = object->status().outlook)
+      floor = std::max(floor, identity::clock_floor(outlook->situation, outlook->profile));
   return clock_.now() >= floor;
 }
 

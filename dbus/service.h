@@ -64,6 +64,7 @@ class Service {
 
   [[nodiscard]] const std::vector<TokenDescription>& tokens() const { return tokens_; }
   [[nodiscard]] bool clock_trusted() const;
+  [[nodiscard]] Time now() const { return clock_.now(); }
 
   /// Nothing is running and nothing waits.
   [[nodiscard]] bool at_rest() const { return tasks_ == 0; }

@@ -46,17 +46,19 @@ bool is_hidden(const fs::path& file) {
   return fs::is_symlink(file, ignored) && fs::read_symlink(file, ignored) == "/dev/null";
 }
 
-ProfileFile read_profile(const fs::path& file, const std::vector<std::string>& tokens) {
+ProfileFile read_profile(const fs::path& file, const std::vector<std::string>& tokens, const DeviceFacts& facts) {
   auto text = read_text(file);
-  return text ? parse_profile(*text, file, tokens) : unusable_file(file, std::move(text.error()));
+  return text ? parse_profile(*text, file, tokens, facts) : unusable_file(file, text.error());
 }
 
 void refuse_second(ProfileFile& second, const fs::path& first) {
-  second.profile =
-      fail({.code = Errc::config_invalid,
-            .retry = Retry::after_operator,
-            .what = fmt::format("{}: the identity '{}' is also that of {}", second.place, second.name, first.string()),
-            .hint = "give one of them another name"});
+  const Error error{
+      .code = Errc::config_invalid,
+      .retry = Retry::after_operator,
+      .what = fmt::format("{}: the identity '{}' is also that of {}", second.place, second.name, first.string()),
+      .hint = "give one of them another name"};
+  second.profile = fail(error);
+  second.complaints.push_back(error);
   second.name.clear();
 }
 
@@ -75,11 +77,12 @@ Result<std::vector<ProfileFile>> read_profiles(const Paths& paths, const std::ve
   std::map<std::string, fs::path> files;
   for (const fs::path& directory : {paths.configuration / "identities.d", paths.vendor_configuration / "identities.d"})
     if (auto added = add_files(directory, files); !added) return fail(std::move(added.error()));
+  const DeviceFacts facts = read_device_facts();
   std::vector<ProfileFile> profiles;
   std::map<std::string, fs::path> taken;
   for (const auto& [name, file] : files) {
     if (is_hidden(file)) continue;
-    ProfileFile profile = read_profile(file, tokens);
+    ProfileFile profile = read_profile(file, tokens, facts);
     if (!profile.name.empty())
       if (const auto [first, is_first] = taken.emplace(profile.name, file); !is_first)
         refuse_second(profile, first->second);

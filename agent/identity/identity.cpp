@@ -6,6 +6,7 @@
 #include <iterator>
 #include <utility>
 
+#include "agent/identity/explanation.h"
 #include "agent/pki/fingerprint.h"
 
 namespace devid::identity {
@@ -59,8 +60,12 @@ Seconds spread(Seconds interval, const Random& random) {
 
 }  // namespace
 
-Identity::Identity(std::string name, Result<Profile> profile, std::filesystem::path directory, Time now)
-    : name_(std::move(name)), profile_(std::move(profile)), directory_(std::move(directory)), known_since_(now) {
+Identity::Identity(std::string name, Result<Profile> profile, std::filesystem::path directory, const Clock& clock)
+    : name_(std::move(name)),
+      profile_(std::move(profile)),
+      directory_(std::move(directory)),
+      known_since_(clock.now()),
+      clock_floor_(clock.floor()) {
   if (auto read = read_disk(); !read) trouble_ = escaped(std::move(read.error()));
 }
 
@@ -116,10 +121,14 @@ void Identity::drop_what_was_of_a_request() {
 }
 
 Situation Identity::situation() const {
-  Situation situation{.record = record_, .running = running_, .known_since = known_since_};
-  if (generation_)
+  Situation situation{.record = record_, .running = running_, .clock_floor = clock_floor_, .known_since = known_since_};
+  if (generation_) {
     situation.credential =
-        Validity{.not_before = generation_->leaf.not_before(), .not_after = generation_->leaf.not_after()};
+        Holding{.validity = {.not_before = generation_->leaf.not_before(), .not_after = generation_->leaf.not_after()},
+                .since = record_.last_success,
+                .enrolled = generation_->provenance.method == JobKind::enroll,
+                .share = share_of(generation_->leaf.fingerprint())};
+  }
   if (request_) situation.request = request_->provenance.method;
   return situation;
 }
@@ -149,6 +158,18 @@ Status Identity::status(Time now) const {
   status.reason = std::move(assessment.reason);
   status.next_attempt = assessment.next_attempt;
   return status;
+}
+
+std::optional<std::string> Identity::warn_of_expiry(Time now) {
+  if (!store_) return std::nullopt;
+  // A profile that is wrong renews nothing, all the more reason to warn.
+  const Profile profile = profile_ ? *profile_ : Profile();
+  const auto percent = expiry_warning(situation(), profile, now);
+  if (!percent || (record_.warned && *record_.warned <= *percent)) return std::nullopt;
+  record_.warned = percent;
+  // Where it cannot be written it is said once more by the next devidd.
+  static_cast<void>(write_record(directory_ / "state.json", record_));
+  return expiry_sentence(situation(), profile, now);
 }
 
 /// What the profile's servers have shown of their CAs, before any of them was trusted.
@@ -265,17 +286,27 @@ Result<JobResult> Identity::refresh(const Surroundings& surroundings, JobObserve
   if (!written) return fail(written.error());
   std::optional<Error>& revocation = looked->revocation;
   if (!revocation) return JobResult::done;
-  if (!profile_->enroll_again) return fail(std::move(*revocation));
+  if (!profile_->renewal.enroll_again) return fail(std::move(*revocation));
   observer.noticed({.sentence = "enrolls anew with the IDevID: " + revocation->sentence(),
                     .fields = {{.name = "DEVID_ERROR", .value = std::string(code_name(revocation->code))}}});
   return rotate(JobKind::enroll, {}, surroundings, observer);
 }
 
+/// Each attempt begins at the top: a renewal, if there is what to renew; where that is refused, an enrollment with the
+/// IDevID, in the same job and as one attempt.
 Result<JobResult> Identity::rotate(JobKind kind, JobOptions options, const Surroundings& surroundings,
                                    JobObserver& observer) {
   const Record before = record_;
   auto rotation = attempt(kind, options, surroundings, observer);
   settle(rotation, before, surroundings);
+  const bool refused = !rotation && kind == JobKind::renew && rotation.error().code != Errc::cancelled;
+  if (refused && kind_of(step_forward(situation(), *profile_, surroundings.clock.now())) == JobKind::enroll) {
+    observer.noticed(
+        {.sentence = "enrolls with the IDevID, as the credential cannot be renewed: " + rotation.error().sentence(),
+         .fields = {{.name = "DEVID_ERROR", .value = std::string(code_name(rotation.error().code))}}});
+    record_.attempts = before.attempts;
+    return rotate(JobKind::enroll, options, surroundings, observer);
+  }
   if (!rotation) return fail(std::move(rotation.error()));
   return std::holds_alternative<Deferred>(*rotation) ? JobResult::pending : JobResult::done;
 }

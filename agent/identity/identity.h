@@ -35,12 +35,15 @@ class Identity {
  public:
   /// Reads what is on disk, after undoing what a run that was cut short left. A profile that is wrong, or a directory
   /// that cannot be used, makes it blocked. Touches no hardware.
-  Identity(std::string name, Result<Profile> profile, std::filesystem::path directory, Time now);
+  Identity(std::string name, Result<Profile> profile, std::filesystem::path directory, const Clock& clock);
 
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] const Result<Profile>& profile() const { return profile_; }
   void set_profile(Result<Profile> profile) { profile_ = std::move(profile); }
   [[nodiscard]] Status status(Time now) const;
+
+  /// Agent::expiry_warnings for this identity: what was not said before.
+  std::optional<std::string> warn_of_expiry(Time now);
 
   /// Agent::trust for this identity. Errors: usage, wrong_state, storage_failed, and what is wrong with the profile.
   Result<ServerAnchor> trust(const std::string& fingerprint, Time now);
@@ -69,6 +72,7 @@ class Identity {
   Result<Profile> profile_;
   std::filesystem::path directory_;
   Time known_since_;
+  Time clock_floor_;
   std::unique_ptr<Store> store_;  ///< none while the directory cannot be used
   std::optional<Error> trouble_;  ///< why what is on disk could not be read
   std::optional<Generation> generation_;

@@ -9,18 +9,11 @@
 namespace devid::identity {
 namespace {
 
-bool is_alive(const Situation& situation, Time now) {
-  return situation.credential && now <= situation.credential->not_after;
-}
+/// A CA's clock may be that much ahead of this one.
+constexpr Seconds skew = std::chrono::minutes(1);
 
-/// When the certificate of `current` is to be renewed. A CA may issue certificates whose renewal time is over already;
-/// these are renewed after half of what is left, or devid would renew without end.
-RenewalTime renewal_of_current(const Validity& credential, const Record& record, const Profile& profile) {
-  RenewalTime renewal = renewal_time(credential, profile.renew_at);
-  const Time end = credential.not_after;
-  if (const auto issued = record.last_success; issued && renewal.at <= *issued && *issued < end)
-    renewal.at = *issued + (end - *issued) / 2;
-  return renewal;
+bool is_alive(const Situation& situation, Time now) {
+  return situation.credential && now <= situation.credential->validity.not_after;
 }
 
 /// The longest that devid stays idle after an attempt at `last`, whatever was recorded: the clock may have been wrong
@@ -28,11 +21,12 @@ RenewalTime renewal_of_current(const Validity& credential, const Record& record,
 /// and so over and over until the shortest wait of the profile.
 Time latest_attempt(const Situation& situation, const RetryPolicy& retry, Time last) {
   const Time latest = last + longest_wait(retry);
-  if (!situation.credential || last > situation.credential->not_after) return latest;
-  return std::min(latest, last + std::max(retry.minimum, (situation.credential->not_after - last) / 2));
+  if (!is_alive(situation, last)) return latest;
+  return std::min(latest, last + std::max(retry.minimum, (situation.credential->validity.not_after - last) / 2));
 }
 
-Time due_time(const Situation& situation, const Profile& profile, Time now) {
+/// When the step forward is due, whatever the window says.
+Time unrestricted_time(const Situation& situation, const Profile& profile, Time now) {
   const Time at_once = std::min(situation.known_since, now);
   const Record& record = situation.record;
   if (record.attempts > 0 || situation.request) {
@@ -42,7 +36,15 @@ Time due_time(const Situation& situation, const Profile& profile, Time now) {
     return std::min(*record.next_attempt, latest_attempt(situation, profile.retry, *record.last_attempt));
   }
   if (record.revoked) return at_once;
-  return situation.credential ? renewal_of_current(*situation.credential, record, profile).at : at_once;
+  return situation.credential ? planned_renewal(*situation.credential, profile.renewal) : at_once;
+}
+
+/// Only a renewal that replaces what still works waits for the window, and only until it begins.
+Time due_time(const Situation& situation, const Profile& profile, Time now) {
+  const Time due = unrestricted_time(situation, profile, now);
+  if (!profile.renewal.window || !is_alive(situation, now) || situation.record.revoked || situation.request) return due;
+  const Holding& held = *situation.credential;
+  return in_window(*profile.renewal.window, held, planned_renewal(held, profile.renewal), due, now);
 }
 
 /// When to look at the CA again: only while nothing else is under way, as each enrollment and renewal looks, too. A
@@ -53,17 +55,17 @@ std::optional<Time> refresh_time(const Situation& situation, const Profile& prof
   if (record.attempts > 0 || record.revoked || situation.request) return std::nullopt;
   const Seconds interval = profile.server.cacerts_interval;
   const Time due =
-      record.next_refresh.value_or(record.last_success.value_or(situation.credential->not_before) + interval);
+      record.next_refresh.value_or(record.last_success.value_or(situation.credential->validity.not_before) + interval);
   return due > now + 2 * interval ? now : due;
 }
 
 /// Whether the current credential was of no use in the last attempt: its key is gone, or the server does not want it.
-/// Then the IDevID is next, and if that fails too, the credential again. One that was revoked is not tried again.
+/// Then the IDevID is next, in the same job, and if that fails too, the credential again. One that was revoked is not
+/// tried again.
 enum class Rejected { no, by_server, by_token, by_ca };
-Rejected rejected(const Record& record) {
-  if (record.revoked) return Rejected::by_ca;
-  if (record.attempts == 0 || record.method != JobKind::renew || !record.last_error) return Rejected::no;
-  switch (record.last_error->code) {
+
+Rejected rejection(Errc failure) {
+  switch (failure) {
     case Errc::token_auth_failed:  // a PCR policy that does not hold any more
     case Errc::token_no_such_key:
     case Errc::token_wrong_key: return Rejected::by_token;
@@ -71,6 +73,12 @@ Rejected rejected(const Record& record) {
     case Errc::tls_failed: return Rejected::by_server;
     default: return Rejected::no;
   }
+}
+
+Rejected rejected(const Record& record) {
+  if (record.revoked) return Rejected::by_ca;
+  if (record.attempts == 0 || record.method != JobKind::renew || !record.last_error) return Rejected::no;
+  return rejection(record.last_error->code);
 }
 
 std::string text(Time time) { return fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", time); }
@@ -82,10 +90,9 @@ std::string next(std::string_view doing, Time due, Time now) {
 /// What there is to say about the credential alone.
 std::string credential_text(const Situation& situation, Time now) {
   if (!situation.credential) return "not enrolled";
-  if (now > situation.credential->not_after) return "expired on " + text(situation.credential->not_after);
-  if (now < situation.credential->not_before)
-    return "not valid before " + text(situation.credential->not_before) + ": check the clock of this device";
-  return "valid until " + text(situation.credential->not_after);
+  if (now > situation.credential->validity.not_after)
+    return "expired on " + text(situation.credential->validity.not_after);
+  return "valid until " + text(situation.credential->validity.not_after);
 }
 
 /// The last failure, if only somebody can put it right.
@@ -103,6 +110,13 @@ State state_while_running(JobKind kind) { return kind == JobKind::renew ? State:
 /// What went wrong last, as the end of a sentence.
 std::string last_failure(const Record& record) {
   return record.last_error ? record.last_error->sentence() : "it was cut short";
+}
+
+Assessment assess_early(const Situation& situation, Time now, Time floor) {
+  return {State::waiting_for_clock,
+          fmt::format("{}; the clock says {}, which is before {} and cannot be: nothing is done until it is set",
+                      credential_text(situation, now), text(now), text(floor)),
+          floor};
 }
 
 Assessment assess_failed(const Situation& situation, Time now, Time due) {
@@ -133,35 +147,35 @@ Assessment assess_pending(const Situation& situation, Time since, Time now, Time
 Assessment assess_untroubled(const Situation& situation, const Profile& profile, Time now, Time due) {
   const std::string credential = credential_text(situation, now);
   if (!situation.credential) return {State::unenrolled, credential + "; " + next("enrolls", due, now), due};
-  const std::string_view again = profile.enroll_again ? "enrolls again with the IDevID" : "tries to renew all the same";
+  const std::string_view again =
+      profile.renewal.enroll_again ? "enrolls again with the IDevID" : "tries to renew all the same";
   if (!is_alive(situation, now)) return {State::expired, credential + "; " + next(again, due, now), due};
   if (situation.record.revoked)
     return {State::degraded, credential + ", but its CA has revoked it; " + next(again, due, now), due};
   std::string reason = credential + "; " + next("renews", due, now);
-  if (renewal_time(*situation.credential, profile.renew_at).clamped)
+  if (renewal_time(situation.credential->validity, profile.renewal.at).clamped)
     reason += ", after half of the lifetime, because renew_at is not shorter than that";
   return {State::valid, std::move(reason), due};
 }
 
 }  // namespace
 
-RenewalTime renewal_time(const Validity& validity, const RenewAt& renew_at) {
-  const Seconds lifetime = validity.not_after - validity.not_before;
-  if (const auto* share = std::get_if<LifetimeShare>(&renew_at))
-    return {.at = validity.not_before + lifetime * share->numerator / share->denominator};
-  const Seconds before = std::get<BeforeExpiry>(renew_at).time;
-  if (before < lifetime) return {.at = validity.not_after - before};
-  return {.at = validity.not_before + lifetime / 2, .clamped = true};
+Time clock_floor(const Situation& situation, const Profile& profile) {
+  if (!situation.credential) return situation.clock_floor;
+  const Holding& held = *situation.credential;
+  const Time seen = std::min(held.since.value_or(Time()), planned_renewal(held, profile.renewal));
+  return std::max({situation.clock_floor, held.validity.not_before - skew, seen});
 }
 
 Step step_forward(const Situation& situation, const Profile& profile, Time now) {
   const bool alive = is_alive(situation, now);
   const Rejected rejection = rejected(situation.record);
   // The profile may want the IDevID to be used once and never again.
-  const bool no_other_way = situation.credential && !profile.enroll_again;
+  const bool no_other_way = situation.credential && !profile.renewal.enroll_again;
   // A renewal is authenticated by the current credential: once that has expired, or cannot be used, the request is of
-  // no more use. What a server does not want now, it may want later.
-  const bool usable = alive && rejection != Rejected::by_token && rejection != Rejected::by_ca;
+  // no more use. What a server does not want now, it may want later; what its CA has accepted is not thrown away.
+  const bool usable = alive && rejection != Rejected::by_token && rejection != Rejected::by_ca &&
+                      (rejection == Rejected::no || situation.record.pending_since);
   const bool can_renew = usable || no_other_way;
   if (situation.request && (can_renew || situation.request == JobKind::enroll)) return Poll{*situation.request};
   if (can_renew && (rejection == Rejected::no || no_other_way)) return Renew{};
@@ -196,6 +210,7 @@ Result<> check_allowed(const std::string& name, const Situation& situation, cons
 }
 
 Step next_step(const Situation& situation, const Profile& profile, Time now) {
+  if (const Time floor = clock_floor(situation, profile); now < floor) return Wait{floor};
   const Time due = due_time(situation, profile, now);
   if (now >= due) return step_forward(situation, profile, now);
   const auto refresh = refresh_time(situation, profile, now);
@@ -205,6 +220,7 @@ Step next_step(const Situation& situation, const Profile& profile, Time now) {
 
 Assessment assess(const Situation& situation, const Profile& profile, Time now) {
   const Time due = due_time(situation, profile, now);
+  if (const Time floor = clock_floor(situation, profile); now < floor) return assess_early(situation, now, floor);
   if (situation.running) return {state_while_running(*situation.running), "a job is running", due};
   const bool polls = std::holds_alternative<Poll>(step_forward(situation, profile, now));
   const auto since = situation.record.pending_since;

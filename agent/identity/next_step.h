@@ -47,13 +47,10 @@ JobKind kind_of(const Step& step);
 Result<> check_allowed(const std::string& name, const Situation& situation, const Profile& profile, JobKind kind,
                        JobOptions options, Time now);
 
-/// When a certificate is to be renewed. A time before expiry that is not shorter than the lifetime counts as half of
-/// the lifetime: `clamped`.
-struct RenewalTime {
-  Time at;
-  bool clamped = false;
-};
-RenewalTime renewal_time(const Validity& validity, const RenewAt& renew_at);
+/// Before then the clock is wrong for certain: when devid was built, when the certificate of `current` begins (a minute
+/// earlier, as clocks differ), and when a CA last issued for this device; the last no longer than until the next
+/// renewal is planned, as the clock may have been ahead.
+Time clock_floor(const Situation& situation, const Profile& profile);
 
 /// Where an identity stands, for people: part of a Status.
 struct Assessment {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "agent/identity/key_settings.h"
+#include "agent/identity/renewal.h"
 #include "agent/identity/server.h"
 #include "agent/pki/acceptance.h"
 #include "agent/pki/name.h"
@@ -17,19 +18,6 @@
 #include "base/clock.h"
 
 namespace devid::identity {
-
-/// Renew when this share of the certificate's lifetime is over: more than 0, less than 1.
-struct LifetimeShare {
-  std::uint32_t numerator = 2;
-  std::uint32_t denominator = 3;
-  bool operator==(const LifetimeShare&) const = default;
-};
-/// Renew this long before the certificate expires.
-struct BeforeExpiry {
-  Seconds time{};
-  bool operator==(const BeforeExpiry&) const = default;
-};
-using RenewAt = std::variant<LifetimeShare, BeforeExpiry>;
 
 /// How long to wait after failures (backoff.h).
 struct RetryPolicy {
@@ -74,8 +62,7 @@ struct Profile {
   /// What the returned certificate must chain to; empty: what the server is trusted by.
   std::filesystem::path trust_anchors;
   pki::RevocationPolicy revocation = pki::RevocationPolicy::soft;  ///< of the identity's own certificate
-  RenewAt renew_at;
-  bool enroll_again = true;  ///< with the IDevID, where the LDevID has expired or is refused
+  RenewalPolicy renewal;
   RetryPolicy retry;
   bool operator==(const Profile&) const = default;
 };

@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 
 #include "agent/identity/duration.h"
 #include "agent/identity/idevid_parser.h"
 #include "agent/identity/key_parser.h"
+#include "agent/identity/renewal_parser.h"
 #include "agent/identity/server_parser.h"
 #include "agent/identity/table_parser.h"
 #include "agent/pki/facts.h"
@@ -19,7 +19,6 @@ namespace {
 using std::chrono::days;
 
 constexpr DurationRange retry_range{Seconds(1), days(30)};
-constexpr DurationRange renewal_range{std::chrono::minutes(1), days(36500)};
 
 /// What another parser says, without its "cannot …": the place says enough.
 std::string text_of(const Error& error) {
@@ -45,40 +44,51 @@ std::string parse_name(TableParser& top, const std::filesystem::path& file) {
   return stem;
 }
 
-/// A number of at most four digits and nothing else.
-std::optional<std::uint32_t> parse_number(std::string_view text) {
-  std::uint32_t number = 0;
-  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
-  const bool whole = failed == std::errc() && end == text.data() + text.size();
-  return whole && text.size() <= 4 ? std::optional(number) : std::nullopt;
+/// Puts the device's facts for the specifiers of a value; complains where it is written.
+std::optional<std::string> expanded(const TableParser::Located& located, const DeviceFacts& facts,
+                                    Complaints& complaints) {
+  auto value = expand(located.value, facts);
+  if (value) return std::move(*value);
+  complaints.add(located.where, value.error().what, value.error().hint);
+  return std::nullopt;
 }
 
-/// Complains about a name that could not be encoded, where it is written.
+/// Complains about a name that could not be encoded, where it is written. What the IDevID is to fill in is not known
+/// yet.
 bool check_names(const pki::Names& names, const toml::source_region& where, Complaints& complaints) {
+  const bool open = std::ranges::any_of(names.subject, refers_to_idevid, &pki::NameAttribute::value) ||
+                    std::ranges::any_of(names.alternatives, refers_to_idevid, &pki::AlternativeName::value);
+  if (open) return true;
   const auto checked = pki::check(names);
   if (!checked) complaints.add(where, text_of(checked.error()), checked.error().hint);
   return checked.has_value();
 }
 
-void parse_subject(TableParser table, pki::Names& names, Complaints& complaints, TableParser& top) {
+void parse_subject(TableParser table, pki::Names& names, const DeviceFacts& facts, Complaints& complaints,
+                   TableParser& top) {
   if (!table.exists()) return;
   const auto attributes = table.attributes();
   if (attributes.empty() && !complaints.first())
     top.complain("subject", "[subject] is empty", "leave it out to use the serial number of the IDevID");
   for (const auto& [type, value] : attributes) {
-    pki::NameAttribute attribute{.type = type, .value = value.value};
+    auto text = expanded(value, facts, complaints);
+    if (!text) continue;
+    pki::NameAttribute attribute{.type = type, .value = std::move(*text)};
     if (check_names({.subject = {attribute}}, value.where, complaints)) names.subject.push_back(std::move(attribute));
   }
 }
 
-void parse_alternatives(TableParser table, pki::Names& names, Complaints& complaints) {
+void parse_alternatives(TableParser table, pki::Names& names, const DeviceFacts& facts, Complaints& complaints) {
   using Kind = pki::AlternativeName::Kind;
   constexpr std::array<std::pair<std::string_view, Kind>, 4> kinds{
       {{"dns", Kind::dns}, {"ip", Kind::ip}, {"uri", Kind::uri}, {"email", Kind::email}}};
   for (const auto& [key, kind] : kinds) {
-    for (auto& [value, where] : table.strings(key)) {
-      pki::AlternativeName name{.kind = kind, .value = std::move(value)};
-      if (check_names({.alternatives = {name}}, where, complaints)) names.alternatives.push_back(std::move(name));
+    for (const auto& located : table.strings(key)) {
+      auto text = expanded(located, facts, complaints);
+      if (!text) continue;
+      pki::AlternativeName name{.kind = kind, .value = std::move(*text)};
+      if (check_names({.alternatives = {name}}, located.where, complaints))
+        names.alternatives.push_back(std::move(name));
     }
   }
   table.refuse_unknown();
@@ -98,51 +108,18 @@ void parse_certificate(TableParser table, Profile& profile) {
   table.refuse_unknown();
 }
 
-/// "2/3" or "66%".
-std::optional<LifetimeShare> parse_share(std::string_view text) {
-  const std::size_t sign = text.find_first_of("/%");
-  if (sign == std::string_view::npos) return std::nullopt;
-  const std::string_view rest = text.substr(sign + 1);
-  const auto numerator = parse_number(text.substr(0, sign));
-  const auto denominator = text[sign] == '/' ? parse_number(rest) : std::optional(100U);
-  if (!numerator || !denominator || (text[sign] == '%' && !rest.empty())) return std::nullopt;
-  return LifetimeShare{.numerator = *numerator, .denominator = *denominator};
-}
-
 /// What the server may ask of the device, by a name that OpenSSL knows, one of the Hotspot 2.0 attributes, or an OID.
-void parse_facts(TableParser table, std::map<std::string, std::string>& facts, Complaints& complaints) {
+void parse_facts(TableParser table, const DeviceFacts& device, std::map<std::string, std::string>& facts,
+                 Complaints& complaints) {
   for (const auto& [name, value] : table.attributes()) {
     const std::string oid = pki::fact_oid(name);
     if (oid.empty()) {
       complaints.add(
           value.where, fmt::format("facts.{} is no attribute", printable(name, 80)),
           "write serialNumber, macAddress, imei, meid, deviceId, or the number of an attribute: \"2.5.4.5\"");
-    } else if (!facts.emplace(oid, value.value).second) {
+    } else if (auto text = expanded(value, device, complaints); text && !facts.emplace(oid, std::move(*text)).second) {
       complaints.add(value.where, fmt::format("facts.{} is there twice", printable(name, 80)), "leave one of them out");
     }
-  }
-}
-
-void parse_renewal(TableParser table, RenewAt& renew_at, bool& enroll_again) {
-  const auto text = table.string("renew_at");
-  enroll_again = table.boolean("enroll_again").value_or(enroll_again);
-  table.refuse_unknown();
-  if (!text) return;
-  if (const auto share = parse_share(*text)) {
-    if (share->numerator > 0 && share->numerator < share->denominator && share->denominator <= 1000) {
-      renew_at = *share;
-    } else {
-      table.complain("renew_at",
-                     fmt::format("renewal.renew_at must be more than nothing and less than the whole "
-                                 "lifetime, not '{}'",
-                                 *text),
-                     "write a share between the two, such as \"2/3\" or \"66%\"");
-    }
-  } else if (!parse_duration(*text)) {
-    table.complain("renew_at", fmt::format("renewal.renew_at cannot be '{}'", *text),
-                   "write a share of the lifetime, \"2/3\" or \"66%\", or a time before the expiry, \"30d\"");
-  } else if (const auto before = table.duration("renew_at", renewal_range)) {
-    renew_at = BeforeExpiry{*before};
   }
 }
 
@@ -160,12 +137,16 @@ void parse_retry(TableParser table, RetryPolicy& retry) {
 
 }  // namespace
 
-ProfileFile unusable_file(const std::filesystem::path& file, Error error) {
-  return {.file = file, .name = default_name(file), .place = file.string() + ":1:1", .profile = fail(std::move(error))};
+ProfileFile unusable_file(const std::filesystem::path& file, const Error& error) {
+  return {.file = file,
+          .name = default_name(file),
+          .place = file.string() + ":1:1",
+          .profile = fail(error),
+          .complaints = {error}};
 }
 
 ProfileFile parse_profile(std::string_view text, const std::filesystem::path& file,
-                          const std::vector<std::string>& tokens) {
+                          const std::vector<std::string>& tokens, const DeviceFacts& facts) {
   const auto root = parse_toml(text, file);
   if (!root) return unusable_file(file, root.error());
   Complaints complaints(file);
@@ -175,15 +156,16 @@ ProfileFile parse_profile(std::string_view text, const std::filesystem::path& fi
   profile.server = parse_server(top.table("server"));
   profile.idevid = parse_idevid(top, tokens);
   profile.key = parse_key(top.table("key"), profile.token);
-  parse_subject(top.table("subject"), profile.names, complaints, top);
-  parse_alternatives(top.table("subject_alternative_names"), profile.names, complaints);
-  parse_facts(top.table("facts"), profile.facts, complaints);
+  parse_subject(top.table("subject"), profile.names, facts, complaints, top);
+  parse_alternatives(top.table("subject_alternative_names"), profile.names, facts, complaints);
+  parse_facts(top.table("facts"), facts, profile.facts, complaints);
   parse_certificate(top.table("certificate"), profile);
-  parse_renewal(top.table("renewal"), profile.renew_at, profile.enroll_again);
+  profile.renewal = parse_renewal(top.table("renewal"));
   parse_retry(top.table("retry"), profile.retry);
   top.refuse_unknown();
   ProfileFile parsed{.file = file, .name = profile.name, .place = top.place("name"), .profile = std::move(profile)};
-  if (auto complaint = complaints.first()) parsed.profile = fail(std::move(*complaint));
+  parsed.complaints = complaints.sorted();
+  if (!parsed.complaints.empty()) parsed.profile = fail(parsed.complaints.front());
   return parsed;
 }
 

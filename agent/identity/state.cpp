@@ -131,6 +131,7 @@ std::string to_json(const Record& record) {
   put(json, "next_attempt", record.next_attempt);
   put(json, "next_refresh", record.next_refresh);
   if (record.revoked) json["revoked"] = true;
+  if (record.warned) json["warned"] = *record.warned;
   put(json, "pending_since", record.pending_since);
   if (record.last_error) json["last_error"] = error_to_json(*record.last_error);
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
@@ -155,6 +156,7 @@ Result<Record> parse_record(std::string_view text) {
                 .next_refresh = reader.time("next_refresh"),
                 .revoked = reader.flag("revoked"),
                 .pending_since = reader.time("pending_since")};
+  if (json.contains("warned")) record.warned = static_cast<std::uint32_t>(reader.number("warned", 100));
   if (json.contains("method")) {
     record.method = method_from_name(reader.text("method"));
     if (!record.method) reader.complain("method");

@@ -22,11 +22,12 @@ struct Record {
   std::optional<JobKind> method;  ///< of the last attempt
   std::optional<Time> last_attempt;
   std::optional<Time> last_success;
-  std::optional<Time> next_attempt;   ///< after a failure, or of a pending request
-  std::optional<Time> next_refresh;   ///< when to look at the CA's certificates and revocations again
-  bool revoked = false;               ///< the CA has taken the current certificate back
-  std::optional<Time> pending_since;  ///< the CA has accepted the request on disk and not issued yet
-  std::optional<Error> last_error;    ///< without retry_after: next_attempt has it in
+  std::optional<Time> next_attempt;     ///< after a failure, or of a pending request
+  std::optional<Time> next_refresh;     ///< when to look at the CA's certificates and revocations again
+  bool revoked = false;                 ///< the CA has taken the current certificate back
+  std::optional<std::uint32_t> warned;  ///< what of expiry_warning() the journal has been told
+  std::optional<Time> pending_since;    ///< the CA has accepted the request on disk and not issued yet
+  std::optional<Error> last_error;      ///< without retry_after: next_attempt has it in
 };
 
 /// The JSON text of state.json, version 1: times are seconds since the epoch, what is not there is left out.

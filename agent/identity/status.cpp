@@ -12,6 +12,7 @@ std::string_view state_name(State state) {
     case State::degraded: return "degraded";
     case State::expired: return "expired";
     case State::blocked: return "blocked";
+    case State::waiting_for_clock: return "waiting-for-clock";
   }
   return "blocked";
 }

@@ -15,7 +15,7 @@
 namespace devid::identity {
 
 /// Where an identity stands (docs/ARCHITECTURE.md, "States").
-enum class State { unenrolled, enrolling, pending, valid, renewing, degraded, expired, blocked };
+enum class State { unenrolled, enrolling, pending, valid, renewing, degraded, expired, blocked, waiting_for_clock };
 
 /// "unenrolled", "valid" …: the D-Bus property State.
 std::string_view state_name(State state);

@@ -102,11 +102,19 @@ void Complaints::add(const toml::source_region& where, std::string_view message,
 
 std::string Complaints::place(const toml::source_region& where) const { return place_of(file_, where); }
 
-std::optional<Error> Complaints::first() const {
-  const auto found = std::ranges::min_element(complaints_, {}, [](const Complaint& complaint) {
+std::vector<Error> Complaints::sorted() const {
+  auto complaints = complaints_;
+  std::ranges::stable_sort(complaints, {}, [](const Complaint& complaint) {
     return std::pair(complaint.where.line, complaint.where.column);
   });
-  return found == complaints_.end() ? std::nullopt : std::optional(found->error);
+  std::vector<Error> errors;
+  for (Complaint& complaint : complaints) errors.push_back(std::move(complaint.error));
+  return errors;
+}
+
+std::optional<Error> Complaints::first() const {
+  auto errors = sorted();
+  return errors.empty() ? std::nullopt : std::optional(std::move(errors.front()));
 }
 
 Result<toml::table> parse_toml(std::string_view text, const std::filesystem::path& file) {

@@ -23,7 +23,9 @@ class Complaints {
   void add(const toml::source_region& where, std::string_view message, std::string hint = {});
   /// "file:line:column".
   [[nodiscard]] std::string place(const toml::source_region& where) const;
-  /// The complaint that comes first in the file: config_invalid.
+  /// All of them, each config_invalid, as they come in the file.
+  [[nodiscard]] std::vector<Error> sorted() const;
+  /// The one that comes first.
   [[nodiscard]] std::optional<Error> first() const;
 
  private:

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "agent/identity/specifiers.h"
 #include "agent/pki/facts.h"
 #include "base/file.h"
 
@@ -28,10 +29,41 @@ bool adopt_names(pki::Names& names, const pki::Certificate& current) {
   return subject && !names.alternatives.empty();
 }
 
+/// Fills in what the names take from the IDevID. A renewal shows another certificate, which has these names already.
+Result<pki::Names> resolved(pki::Names names, JobKind kind, const pki::Certificate& client) {
+  const auto fill = [&](auto& all) -> Result<> {
+    for (auto& name : all) {
+      auto value = resolve_idevid(name.value, client);
+      if (!value) return fail(std::move(value.error()));
+      name.value = std::move(*value);
+    }
+    return {};
+  };
+  if (kind == JobKind::renew) {
+    static_cast<void>(adopt_names(names, client));
+    return names;
+  }
+  if (auto filled = fill(names.subject); !filled) return fail(std::move(filled.error()));
+  if (auto filled = fill(names.alternatives); !filled) return fail(std::move(filled.error()));
+  return names;
+}
+
+bool refer_to_idevid(const pki::Names& names) {
+  return std::ranges::any_of(names.subject, refers_to_idevid, &pki::NameAttribute::value) ||
+         std::ranges::any_of(names.alternatives, refers_to_idevid, &pki::AlternativeName::value);
+}
+
 Result<pki::Names> names_for(const Profile& profile, JobKind kind, const std::optional<pki::Certificate>& client) {
   pki::Names names = profile.names;
   if (kind == JobKind::renew && client && profile.name_policy == pki::NamePolicy::ca_may_change)
     if (adopt_names(names, *client)) return names;
+  if (refer_to_idevid(names)) {
+    if (client) return resolved(std::move(names), kind, *client);
+    return fail({.code = Errc::config_invalid,
+                 .retry = Retry::after_operator,
+                 .what = "the names of the profile refer to the IDevID, and the device shows none",
+                 .hint = "write them out in " + profile.file.string()});
+  }
   if (!names.subject.empty()) return names;
   auto serial = client ? client->subject_attribute(NID_serialNumber) : std::nullopt;
   if (!serial || serial->empty()) {

@@ -108,6 +108,16 @@ Result<wire::Dictionary> Client::credential(const std::string& name) {
   });
 }
 
+Result<std::vector<std::string>> Client::explain(const std::string& name) {
+  const auto path = identity_path(name);
+  if (!path) return fail(path.error());
+  return attempt([&] {
+    std::vector<std::string> sentences;
+    proxy(*path)->callMethod("Explain").onInterface(wire::identity_interface).storeResultsTo(sentences);
+    return sentences;
+  });
+}
+
 Result<sdbus::ObjectPath> Client::start(const std::string& name, const std::string& method,
                                         const wire::Dictionary& options) {
   auto path = identity_path(name);
@@ -171,6 +181,18 @@ Result<Diagnosis> Client::diagnose() {
         .withTimeout(worker_timeout)
         .storeResultsTo(diagnosis.evidence, diagnosis.advice);
     return diagnosis;
+  });
+}
+
+Result<std::vector<wire::Dictionary>> Client::check() {
+  return attempt([this] {
+    std::vector<wire::Dictionary> problems;
+    proxy(wire::root_path)
+        ->callMethod("Check")
+        .onInterface(wire::manager_interface)
+        .withTimeout(worker_timeout)
+        .storeResultsTo(problems);
+    return problems;
   });
 }
 

@@ -37,6 +37,8 @@ class Client {
   Result<Properties> identity(const std::string& name);
   Result<sdbus::ObjectPath> identity_path(const std::string& name);
   Result<wire::Dictionary> credential(const std::string& name);
+  /// What there is to say about one identity, as sentences.
+  Result<std::vector<std::string>> explain(const std::string& name);
   Result<sdbus::ObjectPath> start(const std::string& name, const std::string& method, const wire::Dictionary& options);
   /// Accepts a CA of PendingTrust. Errors: wrong_state, usage, not_authorized.
   Result<wire::Dictionary> trust(const std::string& name, const std::string& fingerprint);
@@ -46,6 +48,8 @@ class Client {
   Result<std::vector<wire::Dictionary>> inspect_tokens();
   Result<Diagnosis> diagnose();
   Result<> reload();
+  /// What is wrong in the configuration on disk: code, message, hint.
+  Result<std::vector<wire::Dictionary>> check();
 
  private:
   explicit Client(std::unique_ptr<sdbus::IConnection> connection) : connection_(std::move(connection)) {}

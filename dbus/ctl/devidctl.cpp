@@ -16,6 +16,7 @@ struct Command {
   std::function<Exit(Client&)> verb;
   JobRequest request;
   std::string fingerprint;
+  bool explain = false;
   bool json = false;
 
   [[nodiscard]] Format format() const { return json ? Format::json : Format::text; }
@@ -37,9 +38,12 @@ void describe(CLI::App& app, Command& command) {
       "Exit codes: 0 done or healthy, 1 failed or unhealthy, 2 wrong usage, 3 no such identity, 4 not authorized,\n"
       "5 still pending. See devidctl(1).");
 
-  auto* verb = add_verb(app, command, "status", "Show how the identities are",
-                        [&](Client& client) { return status(client, command.request.name, command.format()); });
-  verb->add_option("NAME", command.request.name, "Only this identity");
+  auto* verb = add_verb(app, command, "status", "Show how the identities are", [&](Client& client) {
+    return (command.explain ? explain : status)(client, command.request.name, command.format());
+  });
+  auto* name = verb->add_option("NAME", command.request.name, "Only this identity");
+  verb->add_flag("--explain", command.explain, "Say why, what comes next, and how long the credential lasts")
+      ->needs(name);
   add_json(verb, command);
 
   verb = add_verb(app, command, "show", "Show the certificate of an identity in words",
@@ -79,6 +83,9 @@ void describe(CLI::App& app, Command& command) {
            command);
   add_json(add_verb(app, command, "doctor", "Show where the IDevID was looked for, and what was found",
                     [&](Client& client) { return doctor(client, command.format()); }),
+           command);
+  add_json(add_verb(app, command, "check", "Say what is wrong in the configuration, without adopting it",
+                    [&](Client& client) { return check(client, command.format()); }),
            command);
   add_verb(app, command, "reload", "Read the configuration again", [](Client& client) { return reload(client); });
 }

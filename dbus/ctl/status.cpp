@@ -60,4 +60,17 @@ Exit status(Client& client, const std::string& name, Format format) {
   return std::ranges::all_of(identities, is_healthy) ? Exit::done : Exit::failed;
 }
 
+Exit explain(Client& client, const std::string& name, Format format) {
+  const auto identity = client.identity(name);
+  if (!identity) return complain(identity.error());
+  const auto sentences = client.explain(name);
+  if (!sentences) return complain(sentences.error());
+  if (format == Format::json) {
+    print({{"name", name}, {"state", text(*identity, "State")}, {"explanation", *sentences}});
+  } else {
+    for (const std::string& sentence : *sentences) std::cout << sentence << "\n";
+  }
+  return is_healthy(*identity) ? Exit::done : Exit::failed;
+}
+
 }  // namespace devid::ctl

@@ -19,6 +19,8 @@ struct JobRequest {
 /// All identities as a table, or the one named with what is to say about it. Exit: done if all have a credential and
 /// none needs attention, failed otherwise.
 Exit status(Client& client, const std::string& name, Format format);
+/// Why the identity is as it is, what comes next, and how long the credential lasts. Exit as status.
+Exit explain(Client& client, const std::string& name, Format format);
 /// The certificate in words.
 Exit show(Client& client, const std::string& name, Format format);
 Exit enroll(Client& client, const JobRequest& request, Format format);
@@ -32,5 +34,7 @@ Exit tokens(Client& client, Format format);
 /// Where the IDevID was looked for, and what was found. Exit: failed if there is none.
 Exit doctor(Client& client, Format format);
 Exit reload(Client& client);
+/// What is wrong in the configuration on disk; nothing is adopted. Exit: failed if anything is.
+Exit check(Client& client, Format format);
 
 }  // namespace devid::ctl

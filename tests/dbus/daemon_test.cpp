@@ -167,6 +167,7 @@ TEST_F(ADaemon, RefusesOtherUsersWhateverChangesAnything) {
                                              {"renew", "gateway"},
                                              {"trust", "gateway", "--fingerprint", std::string(64, 'a')},
                                              {"run-due"},
+                                             {"check"},
                                              {"reload"}}) {
     const auto refused = as_nobody(arguments);
     EXPECT_EQ(refused.status, 4) << arguments.front() << ": " << refused.output << refused.errors;
@@ -211,6 +212,36 @@ TEST_F(ADaemon, ReadsAGoodConfigurationAgainAndKeepsTheOldOneOverABadOne) {
   EXPECT_TRUE(std::regex_search(refused.errors, std::regex("second\\.toml:5:1"))) << refused.errors;
   EXPECT_NE(refused.errors.find("algorithm"), std::string::npos) << "the nearest known key: " << refused.errors;
   EXPECT_EQ(device_.status("second")["state"], "unenrolled");
+}
+
+TEST_F(ADaemon, ChecksTheConfigurationWithoutAdoptingIt) {
+  const auto right = device_.ctl({"check"});
+  EXPECT_EQ(right.status, 0);
+  EXPECT_EQ(right.output, "the configuration is right\n");
+  device_.write_profile("second", "[key]\nalgoritm = \"ec-p256\"\n[renewal]\nwindow = \"Sat 25:00\"\n");
+  const auto wrong = device_.ctl({"check"});
+  EXPECT_EQ(wrong.status, 1);
+  EXPECT_TRUE(std::regex_search(wrong.output, std::regex("second\\.toml:5:1: .*algoritm"))) << wrong.output;
+  EXPECT_TRUE(std::regex_search(wrong.output, std::regex("second\\.toml:7:10: .*Sat 25:00")))
+      << "all of it: " << wrong.output;
+  EXPECT_NE(wrong.output.find("  hint: "), std::string::npos);
+  EXPECT_EQ(device_.ctl({"status", "second"}).status, 3) << "there is no such identity yet";
+  const auto json = nlohmann::json::parse(device_.ctl({"check", "--json"}).output);
+  EXPECT_EQ(json["problems"].size(), 2U);
+  EXPECT_EQ(json["problems"][0]["code"], "ConfigInvalid");
+}
+
+TEST_F(ADaemon, ExplainsWhatComesNext) {
+  const auto before = device_.ctl({"status", "gateway", "--explain"});
+  EXPECT_EQ(before.status, 1);
+  EXPECT_NE(before.output.find("there is no credential yet that could expire"), std::string::npos) << before.output;
+  ASSERT_EQ(device_.ctl({"enroll", "gateway"}).status, 0);
+  const auto after = device_.ctl({"status", "gateway", "--explain"});
+  EXPECT_EQ(after.status, 0);
+  EXPECT_NE(after.output.find("its renewal is planned for"), std::string::npos) << after.output;
+  EXPECT_EQ(device_.ctl({"status", "--explain"}).status, 2) << "of which identity?";
+  const auto json = nlohmann::json::parse(device_.ctl({"status", "gateway", "--explain", "--json"}).output);
+  EXPECT_GE(json["explanation"].size(), 4U);
 }
 
 TEST_F(ADaemon, StartsWithABadProfileAndServesTheOthers) {

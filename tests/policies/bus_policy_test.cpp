@@ -100,6 +100,7 @@ TEST_F(TheBusPolicy, LetsEverybodyRead) {
     EXPECT_FALSE(refuses(caller, manager, "org.devid1.Manager", "GetIdentity"));
     EXPECT_FALSE(refuses(caller, manager, "org.devid1.Manager", "ListTokens"));
     EXPECT_FALSE(refuses(caller, identity, "org.devid1.Identity", "GetCredential"));
+    EXPECT_FALSE(refuses(caller, identity, "org.devid1.Identity", "Explain"));
   }
 }
 
@@ -110,6 +111,7 @@ TEST_F(TheBusPolicy, LetsOnlyRootChangeSomething) {
     EXPECT_EQ(refuses(caller, identity, "org.devid1.Identity", "Renew"), others);
     EXPECT_EQ(refuses(caller, identity, "org.devid1.Identity", "Trust"), others);
     EXPECT_EQ(refuses(caller, manager, "org.devid1.Manager", "Reload"), others);
+    EXPECT_EQ(refuses(caller, manager, "org.devid1.Manager", "Check"), others);
     EXPECT_EQ(refuses(caller, "/org/devid1/job/1", "org.devid1.Job", "Cancel"), others);
     EXPECT_EQ(refuses(caller, identity, "org.freedesktop.DBus.Properties", "Set"), others);
   }

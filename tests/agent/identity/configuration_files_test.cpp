@@ -91,13 +91,13 @@ TEST_F(TheConfiguration, IsRefusedWhereItIsADirectory) {
 TEST_F(TheConfiguration, IsAsTheShippedExamplesShowIt) {
   const fs::path examples = DEVID_EXAMPLES;
   fs::copy_file(examples / "devid.toml", paths_.configuration / "devid.toml");
-  fs::copy_file(examples / "gateway.toml", etc() / "gateway.toml");
+  for (const char* name : {"gateway.toml", "plant.toml"}) fs::copy_file(examples / name, etc() / name);
   const auto configuration = read_configuration(paths_);
   ASSERT_TRUE(configuration) << configuration.error().sentence();
   EXPECT_EQ(*configuration, Configuration()) << "the example shows the defaults";
   const auto found = profiles();
-  ASSERT_EQ(found.size(), 1U);
-  ASSERT_TRUE(found[0].profile) << found[0].profile.error().sentence();
+  ASSERT_EQ(found.size(), 2U);
+  for (const auto& file : found) EXPECT_TRUE(file.profile) << file.profile.error().sentence();
 }
 
 TEST_F(TheConfiguration, HasIdentitiesInTheOrderOfTheirFiles) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace devid::identity {
 namespace {
 
@@ -29,7 +31,9 @@ Record accepted(Time since, Time next) {
 }
 
 Situation situation(std::optional<Validity> credential, Record record = {}, std::optional<JobKind> request = {}) {
-  return {.credential = credential, .request = request, .record = std::move(record), .known_since = started};
+  std::optional<Holding> held;
+  if (credential) held = Holding{.validity = *credential, .since = record.last_success};
+  return {.credential = held, .request = request, .record = std::move(record), .known_since = started};
 }
 
 struct Row {
@@ -130,9 +134,10 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"ThatHasExpiredWhileARenewalWaited",
             situation(ninety_days, accepted(renewal, january + days(91)), JobKind::renew), january + days(91), Enroll{},
             State::expired, "expired on 2026-04-01 00:00:00 UTC; enrolls again with the IDevID at the next run"},
-        Row{"WhoseClockWasResetToTheEpoch", situation(ninety_days), Time(hours(1)), Wait{renewal}, State::valid,
-            "not valid before 2026-01-01 00:00:00 UTC: check the clock of this device; renews at 2026-03-02 00:00:00 "
-            "UTC"},
+        Row{"WhoseClockWasResetToTheEpoch", situation(ninety_days), Time(hours(1)), Wait{january - minutes(1)},
+            State::waiting_for_clock,
+            "valid until 2026-04-01 00:00:00 UTC; the clock says 1970-01-01 01:00:00 UTC, which is before 2025-12-31 "
+            "23:59:00 UTC and cannot be: nothing is done until it is set"},
         Row{"WhoseClockWasTurnedBackAfterAFailure",
             situation({}, failed(noon + years(70), noon + years(70) + hours(1))), noon, Enroll{}, State::unenrolled,
             "not enrolled; the last enrollment failed: cannot enroll (no); tries again at the next run"},
@@ -165,7 +170,7 @@ TEST_P(AWait, EndsThen) {
   const Profile profile{.retry = row.policy};
   EXPECT_EQ(assess(row.situation, profile, row.now).next_attempt, row.due);
   EXPECT_EQ(std::holds_alternative<Wait>(next_step(row.situation, profile, row.now)), row.now < row.due);
-  EXPECT_FALSE(std::holds_alternative<Wait>(next_step(row.situation, profile, row.due)));
+  EXPECT_FALSE(std::holds_alternative<Wait>(next_step(row.situation, profile, std::max(row.due, row.now))));
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -238,34 +243,13 @@ TEST(AnIdentityWhoseConfigurationIsWrong, IsBlockedAndKeepsItsCredential) {
   EXPECT_FALSE(assessment.next_attempt);
 }
 
-TEST(TheRenewalTime, IsAShareOfTheLifetime) {
-  EXPECT_EQ(renewal_time(ninety_days, LifetimeShare{1, 2}).at, january + days(45));
-  EXPECT_EQ(renewal_time(ninety_days, LifetimeShare{66, 100}).at, january + Seconds(days(90)) * 66 / 100);
-  EXPECT_EQ(renewal_time(ninety_days, RenewAt{}).at, january + days(60));
-}
-
-TEST(TheRenewalTime, IsATimeBeforeTheExpiry) {
-  const RenewalTime time = renewal_time(ninety_days, BeforeExpiry{days(30)});
-  EXPECT_EQ(time.at, january + days(60));
-  EXPECT_FALSE(time.clamped);
-}
-
-TEST(TheRenewalTime, IsHalfOfTheLifetimeWhereTheTimeBeforeExpiryIsNotShorter) {
-  for (const auto before : {days(90), days(365)}) {
-    const RenewalTime time = renewal_time(ninety_days, BeforeExpiry{before});
-    EXPECT_EQ(time.at, january + days(45));
-    EXPECT_TRUE(time.clamped);
-  }
-  const Profile profile{.renew_at = BeforeExpiry{days(365)}};
+TEST(AnIdentityWhoseRenewalTimeIsClamped, SaysSo) {
+  Profile profile;
+  profile.renewal.at = BeforeExpiry{days(365)};
   EXPECT_EQ(
       assess(situation(ninety_days), profile, noon).reason,
       "valid until 2026-04-01 00:00:00 UTC; renews at 2026-02-15 00:00:00 UTC, after half of the lifetime, because "
       "renew_at is not shorter than that");
-}
-
-TEST(TheRenewalTime, FitsACertificateThatNeverExpires) {
-  const Time never = std::chrono::sys_days(std::chrono::December / 31 / 9999) + hours(24) - Seconds(1);
-  EXPECT_GT(renewal_time({.not_before = january, .not_after = never}, LifetimeShare{999, 1000}).at, january);
 }
 
 TEST(ACertificateThatIsIssuedPastItsRenewalTime, IsRenewedAfterHalfOfWhatIsLeft) {
@@ -300,8 +284,8 @@ TEST(ACredentialThatIsOfNoUse, GivesWayToTheIdevid) {
       {Errc::token_wrong_key, JobKind::enroll, Poll{JobKind::enroll}},
       {Errc::server_unauthorized, {}, Enroll{}},
       {Errc::tls_failed, {}, Enroll{}},
-      {Errc::tls_failed, JobKind::renew, Poll{JobKind::renew}},
-      {Errc::server_unauthorized, JobKind::renew, Poll{JobKind::renew}},
+      {Errc::tls_failed, JobKind::renew, Enroll{}},
+      {Errc::server_unauthorized, JobKind::renew, Enroll{}},
       {Errc::server_refused, {}, Renew{}},
       {Errc::server_unavailable, {}, Renew{}},
       {Errc::token_unreachable, {}, Renew{}},
@@ -319,6 +303,15 @@ TEST(ACredentialThatIsOfNoUse, GivesWayToTheIdevid) {
     EXPECT_TRUE(check_allowed("gateway", tried, without_looks(), JobKind::renew, {}, renewal))
         << "somebody may know better";
   }
+}
+
+TEST(ACredentialThatIsOfNoUse, DoesNotTakeARequestAlongThatTheCaHasAccepted) {
+  Record record = failed(renewal, renewal + hours(1));
+  record.method = JobKind::renew;
+  record.pending_since = renewal - hours(1);
+  record.last_error->code = Errc::server_unauthorized;
+  EXPECT_EQ(step_forward(situation(ninety_days, record, JobKind::renew), without_looks(), renewal),
+            Step(Poll{JobKind::renew}));
 }
 
 TEST(ACredentialThatIsOfNoUse, HasItsTurnAgainAfterTheIdevid) {
@@ -351,7 +344,7 @@ TEST(ACredentialThatItsCaHasRevoked, IsReplacedAtOnceByTheIdevid) {
 
 TEST(AProfileThatForbidsTheIdevidASecondTime, RenewsWhateverHappens) {
   Profile profile;
-  profile.enroll_again = false;
+  profile.renewal.enroll_again = false;
   EXPECT_EQ(step_forward(situation(ninety_days), profile, january + days(91)), Step(Renew{}));
   EXPECT_EQ(step_forward(situation(ninety_days, {.revoked = true}), profile, noon), Step(Renew{}));
   EXPECT_EQ(step_forward(situation({}), profile, noon), Step(Enroll{}));

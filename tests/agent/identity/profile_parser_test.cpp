@@ -34,10 +34,26 @@ TEST(AProfileWithTheLeast, HasADefaultForEverythingElse) {
   EXPECT_EQ(profile.name_policy, pki::NamePolicy::exact);
   EXPECT_EQ(profile.trust_anchors, "");
   EXPECT_EQ(profile.revocation, pki::RevocationPolicy::soft);
-  EXPECT_TRUE(profile.enroll_again);
-  EXPECT_EQ(profile.renew_at, RenewAt(LifetimeShare{.numerator = 2, .denominator = 3}));
+  EXPECT_TRUE(profile.renewal.enroll_again);
+  EXPECT_EQ(profile.renewal.at, RenewAt(LifetimeShare{.numerator = 2, .denominator = 3}));
   EXPECT_EQ(profile.retry.minimum, std::chrono::minutes(1));
   EXPECT_EQ(profile.retry.maximum, std::chrono::hours(6));
+}
+
+TEST(ASpecifierInAProfile, StandsForAFactOfTheDevice) {
+  const DeviceFacts facts{{'H', "gw.example"}, {'m', "0123"}};
+  const ProfileFile file = parse_profile(least +
+                                             "[subject]\nCN = \"%H\"\nserialNumber = \"%{idevid.serialNumber}\"\n"
+                                             "[subject_alternative_names]\ndns = [\"%H\"]\n[facts]\nimei = \"%m\"\n",
+                                         "/p.toml", {"tpm"}, facts);
+  ASSERT_TRUE(file.profile) << file.profile.error().sentence();
+  EXPECT_EQ(file.profile->names.subject.at(0).value, "gw.example");
+  EXPECT_EQ(file.profile->names.subject.at(1).value, "%{idevid.serialNumber}");
+  EXPECT_EQ(file.profile->names.alternatives.at(0).value, "gw.example");
+  EXPECT_EQ(file.profile->facts.begin()->second, "0123");
+  const auto wrong = parse_profile(least + "[subject]\nCN = \"%2F\"\n", "/p.toml", {"tpm"}, facts);
+  ASSERT_FALSE(wrong.profile);
+  EXPECT_EQ(wrong.profile.error().what, "/p.toml:5:6: '%2' is no specifier");
 }
 
 TEST(AProfileWithEverything, IsParsedIntoTypes) {
@@ -73,6 +89,11 @@ serialNumber = "17"
 [renewal]
 renew_at = "66%"
 enroll_again = false
+spread = "5%"
+window = "Sat 02:00"
+window_length = "4h"
+rekey = "every 5"
+prove = false
 [retry]
 minimum = "2min"
 maximum = "1d"
@@ -96,8 +117,14 @@ maximum = "1d"
   EXPECT_EQ(profile.trust_anchors, "/b.pem");
   EXPECT_EQ(profile.revocation, pki::RevocationPolicy::hard);
   EXPECT_THAT(profile.facts, ElementsAre(testing::Pair("1.2.3.4", "x"), testing::Pair("2.5.4.5", "17")));
-  EXPECT_FALSE(profile.enroll_again);
-  EXPECT_EQ(profile.renew_at, RenewAt(LifetimeShare{.numerator = 66, .denominator = 100}));
+  EXPECT_FALSE(profile.renewal.enroll_again);
+  EXPECT_EQ(profile.renewal.spread, 5);
+  ASSERT_TRUE(profile.renewal.window);
+  EXPECT_EQ(profile.renewal.window->opens.text(), "Sat 02:00");
+  EXPECT_EQ(profile.renewal.window->length, std::chrono::hours(4));
+  EXPECT_EQ(profile.renewal.rekey_every, 5);
+  EXPECT_FALSE(profile.renewal.prove);
+  EXPECT_EQ(profile.renewal.at, RenewAt(LifetimeShare{.numerator = 66, .denominator = 100}));
   EXPECT_EQ(profile.retry.minimum, std::chrono::minutes(2));
   EXPECT_EQ(profile.retry.maximum, std::chrono::days(1));
 }
@@ -111,7 +138,7 @@ TEST(TheSubject, KeepsTheOrderInWhichItIsWritten) {
 
 TEST(RenewAt, IsAShareOrATimeBeforeExpiry) {
   const auto renew_at = [](const std::string& text) {
-    return parse(least + "[renewal]\nrenew_at = \"" + text + "\"\n").profile->renew_at;
+    return parse(least + "[renewal]\nrenew_at = \"" + text + "\"\n").profile->renewal.at;
   };
   EXPECT_EQ(renew_at("1/2"), RenewAt(LifetimeShare{.numerator = 1, .denominator = 2}));
   EXPECT_EQ(renew_at("1%"), RenewAt(LifetimeShare{.numerator = 1, .denominator = 100}));
@@ -203,6 +230,23 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{least + "[renewal]\nrenew_at = \"0%\"\n",
             "5:12: renewal.renew_at must be more than nothing and less than the whole lifetime, not '0%'",
             "write a share between the two, such as \"2/3\" or \"66%\""},
+        Bad{least + "[renewal]\nspread = \"51%\"\n", "5:10: renewal.spread cannot be '51%'",
+            "write a share of the lifetime from \"0%\" to \"50%\""},
+        Bad{least + "[renewal]\nspread = \"10\"\n", "5:10: renewal.spread cannot be '10'",
+            "write a share of the lifetime from \"0%\" to \"50%\""},
+        Bad{least + "[renewal]\nwindow = \"Sat 25:00\"\n", "5:10: renewal.window: 'Sat 25:00' is no calendar event",
+            "see systemd.time(7): \"Sat 02:00\""},
+        Bad{least + "[renewal]\nwindow = \"02-30 02:00\"\n", "5:10: renewal.window: '02-30 02:00' never happens",
+            "write a day that there is"},
+        Bad{least + "[renewal]\nwindow_length = \"4h\"\n", "5:17: renewal.window_length needs a renewal.window",
+            "say when it opens: \"Sat 02:00\""},
+        Bad{least + "[renewal]\nwindow = \"daily\"\nwindow_length = \"5min\"\n",
+            "6:17: renewal.window_length must be from 30min to 7d",
+            "write a time between the two, or leave it out for the default"},
+        Bad{least + "[renewal]\nrekey = \"every 0\"\n", "5:9: renewal.rekey cannot be 'every 0'",
+            "write \"always\", \"never\", or \"every 5\" for a new key with each fifth renewal"},
+        Bad{least + "[renewal]\nrekey = \"sometimes\"\n", "5:9: renewal.rekey cannot be 'sometimes'",
+            "write \"always\", \"never\", or \"every 5\" for a new key with each fifth renewal"},
         Bad{least + "[renewal]\nrenew_at = \"1s\"\n", "5:12: renewal.renew_at must be from 1min to 36500d", in_range},
         Bad{least + "[retry]\nminimum = \"0s\"\n", "5:11: retry.minimum must be from 1s to 30d", in_range},
         Bad{least + "[retry]\nminimum = \"2h\"\nmaximum = \"1h\"\n",
