@@ -39,8 +39,8 @@ class Reception {
   BodyEnd body_end_;
   std::size_t head_bytes_ = 0;
   bool head_complete_ = false;
-  std::string* open_ = nullptr;  ///< what a folded line goes on with
   bool body_ended_ = false;
+  std::string* open_ = nullptr;  ///< what a folded line goes on with
 };
 
 }  // namespace devid::est

@@ -31,6 +31,7 @@ TEST(AWipedText, LeavesNothingBehindWhereverItGrowsAndEnds) {
     for (int i = 0; i < 1000; ++i) text.append(100, 'x');
     EXPECT_EQ(test::copies_in_memory(trace), 1U);
     const WipedText moved = std::move(text);
+    EXPECT_EQ(moved.size(), 100'064U);
     EXPECT_EQ(test::copies_in_memory(trace), 1U);
     std::string plain(octets.data(), octets.size());
     EXPECT_EQ(test::copies_in_memory(trace), 2U);

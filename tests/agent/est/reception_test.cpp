@@ -68,16 +68,15 @@ TEST(AReception, CutsTheBodyAtItsLimit) {
   EXPECT_EQ(reception.answer.body, "abcde");
 }
 
-/// A reception of a multipart answer.
-Reception multipart(std::size_t limit, std::string_view type = "Content-Type: multipart/mixed; boundary=b\r\n") {
-  Reception reception(limit, BodyEnd::last_boundary);
+/// The head of a multipart answer.
+void take_head(Reception& reception, std::string_view type = "Content-Type: multipart/mixed; boundary=b\r\n") {
   for (const auto line : {std::string_view("HTTP/1.1 200 OK\r\n"), type, std::string_view("\r\n")})
     EXPECT_TRUE(reception.take_head(line));
-  return reception;
 }
 
 TEST(AReceptionToTheLastBoundary, EndsWithIt) {
-  Reception reception = multipart(1000);
+  Reception reception(1000, BodyEnd::last_boundary);
+  take_head(reception);
   for (const auto* piece : {"--b\r\n\r\n", "text\r\n", "--b--text\r\n", "--b", "\r\n\r\n", "text--b--\r\n", "--b-"})
     EXPECT_TRUE(reception.take_body(piece)) << piece;
   EXPECT_FALSE(reception.body_ended());
@@ -87,9 +86,11 @@ TEST(AReceptionToTheLastBoundary, EndsWithIt) {
 }
 
 TEST(AReceptionToTheLastBoundary, GoesOnWithoutOne) {
-  Reception plain = multipart(1000, "Content-Type: text/plain; boundary=b\r\n");
+  Reception plain(1000, BodyEnd::last_boundary);
+  take_head(plain, "Content-Type: text/plain; boundary=b\r\n");
   EXPECT_TRUE(plain.take_body("--b\r\n\r\n--b--\r\n"));
-  Reception other = multipart(1000, "Content-Type: multipart/mixed\r\n");
+  Reception other(1000, BodyEnd::last_boundary);
+  take_head(other, "Content-Type: multipart/mixed\r\n");
   EXPECT_TRUE(other.take_body("--b\r\n\r\n--b--\r\n"));
   Reception announced(1000);
   EXPECT_TRUE(announced.take_head("Content-Type: multipart/mixed; boundary=b\r\n"));
@@ -97,7 +98,8 @@ TEST(AReceptionToTheLastBoundary, GoesOnWithoutOne) {
 }
 
 TEST(AReceptionToTheLastBoundary, IsCutAtItsLimitToo) {
-  Reception reception = multipart(10);
+  Reception reception(10, BodyEnd::last_boundary);
+  take_head(reception);
   EXPECT_FALSE(reception.take_body("--b\r\n\r\n\r\n--b--"));
   EXPECT_TRUE(reception.answer.cut);
   EXPECT_FALSE(reception.body_ended());
