@@ -7,10 +7,10 @@
 #include <ranges>
 #include <utility>
 
-#include "agent/est/download.h"
 #include "agent/est/first_contact.h"
+#include "agent/identity/access.h"
 #include "agent/identity/anchors.h"
-#include "agent/pki/chain.h"
+#include "agent/identity/revocation_check.h"
 #include "agent/pki/rollover.h"
 
 namespace devid::identity {
@@ -18,8 +18,6 @@ namespace {
 
 using std::chrono::steady_clock;
 
-/// For one look at a responder or a list.
-constexpr Seconds download_time{5};
 /// Of one /cacerts, that are said.
 constexpr std::size_t most_remarks = 8;
 
@@ -29,49 +27,6 @@ struct Trust {
   bool system = false;                   ///< or to the system's own
   std::vector<pki::Certificate> issuer;  ///< that the issued certificate must chain to; empty: what /cacerts says
 };
-
-// --- who the device is ---
-
-Result<est::HttpAuthentication> http_authentication(const Authentication& authentication) {
-  if (authentication.bearer) {
-    auto token = read_secret(*authentication.bearer);
-    if (!token) return fail(while_doing("authenticate to the server", std::move(token.error())));
-    return est::HttpAuthentication(est::BearerToken{.token = std::move(*token)});
-  }
-  if (!authentication.login) return est::HttpAuthentication();
-  auto password = read_secret(authentication.login->password);
-  if (!password) return fail(while_doing("authenticate to the server", std::move(password.error())));
-  return est::HttpAuthentication(est::PasswordLogin{
-      .user = authentication.login->user, .password = std::move(*password), .scheme = authentication.scheme});
-}
-
-Result<std::optional<est::Proxy>> proxy_of(const Server& server) {
-  if (!server.proxy) return std::optional<est::Proxy>();
-  est::Proxy proxy{.url = server.proxy->url, .exceptions = server.proxy->exceptions};
-  if (const auto& login = server.proxy->login) {
-    auto password = read_secret(login->password);
-    if (!password) return fail(while_doing("authenticate to the proxy", std::move(password.error())));
-    proxy.login = est::ProxyLogin{.user = login->user, .password = std::move(*password)};
-  }
-  if (!server.proxy->trust_anchors.empty()) {
-    auto anchors = read_anchors(server.proxy->trust_anchors);
-    if (!anchors) return fail(std::move(anchors.error()));
-    proxy.anchors = std::move(*anchors);
-  }
-  return std::optional(std::move(proxy));
-}
-
-// --- revocation ---
-
-/// The means of a check under one policy. What a URL costs is within the limits of a download.
-pki::RevocationSources sources_for(const Workplace& place, pki::RevocationPolicy policy) {
-  return {.policy = policy,
-          .download = est::downloader({.time = download_time,
-                                       .proxy = [&server = place.profile.server] { return proxy_of(server); },
-                                       .cancelled = [&observer = place.observer] { return observer.cancelled(); }}),
-          .cache = place.revocation_cache,
-          .now = place.clock.now()};
-}
 
 // --- trust ---
 
@@ -260,8 +215,8 @@ Result<std::unique_ptr<est::Session>> open_session(const Workplace& place,
                         .cancelled = [&observer = place.observer] { return observer.cancelled(); },
                         .meter = &place.traffic};
   if (server.revocation != pki::RevocationPolicy::off) {
-    spec.check_server = [sources = sources_for(place, server.revocation)](const auto& chain, BytesView stapled) {
-      return pki::check_revocation(chain, stapled, sources);
+    spec.check_server = [&place, limits](const auto& chain, BytesView stapled) {
+      return check_server_revocation(place, chain, stapled, limits);
     };
   }
   if (server.channel_binding == ChannelBinding::tls_unique) spec.binding = est::BindingKind::tls_unique;
@@ -301,20 +256,6 @@ Result<Contact> contact(const Workplace& place, const std::optional<est::ClientC
     if (!is_of_this_server(errors.back().code) || steady_clock::now() >= deadline) break;
   }
   return fail(of_all(std::move(errors)));
-}
-
-Result<> check_own_revocation(const Workplace& place, const pki::Certificate& leaf,
-                              const std::vector<pki::Certificate>& pool, const std::vector<pki::Certificate>& anchors) {
-  if (place.profile.revocation == pki::RevocationPolicy::off) return {};
-  const Time now = place.clock.now();
-  const auto between = pki::build_chain(leaf, pool, anchors, now);
-  if (!between) return fail(between.error());
-  std::vector<pki::Certificate> path{leaf};
-  path.insert(path.end(), between->begin(), between->end());
-  const auto anchor = std::ranges::find_if(
-      anchors, [&](const pki::Certificate& each) { return pki::verify_path(path, each, now).has_value(); });
-  if (anchor != anchors.end()) path.push_back(*anchor);
-  return pki::check_revocation(path, {}, sources_for(place, place.profile.revocation));
 }
 
 }  // namespace devid::identity

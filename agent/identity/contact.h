@@ -31,10 +31,4 @@ struct Contact {
 Result<Contact> contact(const Workplace& place, const std::optional<est::ClientCredential>& client,
                         std::string_view first);
 
-/// Whether a certificate that devid obtained is taken back, as far as the profile wants it known: leaf, intermediates
-/// of the `pool`, `anchors` of which one ends the chain. Errors: certificate_revoked, revocation_unknown, and those of
-/// pki::build_chain().
-Result<> check_own_revocation(const Workplace& place, const pki::Certificate& leaf,
-                              const std::vector<pki::Certificate>& pool, const std::vector<pki::Certificate>& anchors);
-
 }  // namespace devid::identity

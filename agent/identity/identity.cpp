@@ -242,6 +242,7 @@ Workplace Identity::workplace(const Surroundings& surroundings, JobObserver& obs
           .abandoned_keys = *abandoned_keys_,
           .trust = *trust_,
           .revocation_cache = surroundings.revocation_cache,
+          .memory = memory_,
           .unanswered = record_.unanswered,
           .traffic = traffic_,
           .idevid_certificates = surroundings.idevid_certificates,
@@ -353,6 +354,7 @@ void Identity::settle(const Result<Rotation>& rotation, const Record& before, co
 Result<JobResult> Identity::run(JobKind kind, JobOptions options, const Surroundings& surroundings,
                                 JobObserver& observer) {
   const std::string doing = fmt::format("{} identity '{}'", job_kind_name(kind), name_);
+  memory_ = {};
   if (!profile_) return fail(while_doing(doing, profile_.error()));
   if (trouble_) {
     if (auto read = read_disk(); !read) {

@@ -80,6 +80,7 @@ class Identity {
   Record record_;
   std::optional<JobKind> running_;
   est::Traffic traffic_;                           ///< of the job that is running, or ran last
+  JobMemory memory_;
   std::unique_ptr<AbandonedKeys> abandoned_keys_;  ///< none while the directory cannot be used
   std::unique_ptr<TrustStore> trust_;              ///< likewise
 };

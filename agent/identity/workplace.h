@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,12 @@
 
 namespace devid::identity {
 
+/// What a job remembers on its way.
+struct JobMemory {
+  std::set<std::string> unreached;  ///< URLs of revocation that did not answer
+  std::set<std::string> noticed;    ///< sentences
+};
+
 /// What a job of one identity works on. All of it is borrowed.
 struct Workplace {
   const Profile& profile;
@@ -29,6 +36,7 @@ struct Workplace {
   AbandonedKeys& abandoned_keys;  ///< takes the keys that the token could not destroy now
   TrustStore& trust;
   pki::RevocationCache& revocation_cache;
+  JobMemory& memory;
   /// How often in a row the request on disk was presented and not answered; counted here.
   std::uint32_t& unanswered;
   est::Traffic& traffic;                                          ///< what the job has cost so far
@@ -45,7 +53,7 @@ Result<Token*> find_token(const Tokens& tokens, const std::string& name);
 /// Destroys a key by what PrivateKey::pem() returned; one that cannot be destroyed now is remembered.
 void destroy_key(const Workplace& place, Token& token, const std::string& name, const std::string& pem);
 
-/// What an operator should know of, from this job on.
+/// What an operator should know of, from this job on. Each sentence once a job.
 void notice(const Workplace& place, std::string sentence, std::vector<Notice::Field> fields = {});
 
 }  // namespace devid::identity
