@@ -71,7 +71,9 @@ Result<std::variant<Answer, Pending>> Session::State::post(const Posting& postin
                                  .body_end = posting.body_end});
   if (!answer) return fail(std::move(answer.error()));
   if (is_pending(*answer))
-    return Pending{.retry_after = retry_after_of(*answer).value_or(Seconds(0)), .text = text_of(*answer)};
+    return Pending{.retry_after = retry_after_of(*answer).value_or(Seconds(0)),
+                   .text = text_of(*answer),
+                   .accepted = answer->status == 202};
   if (answer->status != 200) return fail(refusal(*answer, introduction()));
   return std::move(*answer);
 }

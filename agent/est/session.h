@@ -41,7 +41,8 @@ struct Issued {
 /// `retry_after` counts from now, is at least 1 s and at most 30 days; without a usable header it is 0 s: "you decide".
 struct Pending {
   Seconds retry_after{0};
-  std::string text;  ///< what the server said, if it said something; untrusted
+  std::string text;      ///< what the server said, if it said something; untrusted
+  bool accepted = true;  ///< by 202: the CA has the request. After 503 nobody may have it
 };
 using Enrollment = std::variant<Issued, Pending>;
 using KeyGeneration = std::variant<GeneratedKey, Pending>;

@@ -154,9 +154,11 @@ Result<> follow(const Workplace& place, Contact& contact, const std::vector<pki:
 
 // --- one server after the other ---
 
-/// Whether another server may do better.
-bool is_of_this_server(Errc code) {
-  switch (code) {
+/// Whether another server may do better. A proxy that cannot reach this one may reach that one, or is not on its way; a
+/// proxy that does not accept this device is asked no further.
+bool is_of_this_server(const Error& error) {
+  switch (error.code) {
+    case Errc::proxy_failed: return error.retry == Retry::later;
     case Errc::network_unreachable:
     case Errc::network_timeout:
     case Errc::tls_untrusted:
@@ -234,6 +236,7 @@ Result<Contact> contact_one(const Workplace& place, const std::optional<est::Cli
   if (!offered) return fail(offered.error());
   Contact made{.server = endpoint.base, .session = std::move(*session), .anchors = std::move(trust->issuer)};
   if (auto followed = follow(place, made, *offered); !followed) return fail(std::move(followed.error()));
+  place.memory.server = made.server;
   return made;
 }
 
@@ -243,7 +246,8 @@ Result<Contact> contact(const Workplace& place, const std::optional<est::ClientC
                         std::string_view first) {
   const Server& server = place.profile.server;
   std::vector<est::Endpoint> endpoints = server.endpoints;
-  std::ranges::stable_partition(endpoints, [&](const est::Endpoint& endpoint) { return endpoint.base == first; });
+  const auto start = std::ranges::find(endpoints, first, &est::Endpoint::base);
+  if (start != endpoints.end()) std::ranges::rotate(endpoints, start);
   const auto deadline = steady_clock::now() + server.deadline;
   const est::Limits limits{
       .connect_timeout = server.connect_timeout, .request_timeout = server.timeout, .deadline = deadline};
@@ -253,7 +257,7 @@ Result<Contact> contact(const Workplace& place, const std::optional<est::ClientC
     if (made) say_whom_nobody_knows(place, errors);
     if (made || made.error().code == Errc::cancelled) return made;
     errors.push_back(std::move(made.error()));
-    if (!is_of_this_server(errors.back().code) || steady_clock::now() >= deadline) break;
+    if (!is_of_this_server(errors.back()) || steady_clock::now() >= deadline) break;
   }
   return fail(of_all(std::move(errors)));
 }

@@ -52,6 +52,21 @@ bool fits(const Provenance& provenance, const Profile& profile) {
          std::ranges::find(endpoints, provenance.server, &est::Endpoint::base) != endpoints.end();
 }
 
+/// Whether it was the server's own trouble that a job came to nothing.
+bool another_may_do_better(Errc code) {
+  switch (code) {
+    case Errc::network_unreachable:
+    case Errc::network_timeout:
+    case Errc::proxy_failed:
+    case Errc::tls_failed:
+    case Errc::server_unavailable:
+    case Errc::server_protocol:
+    case Errc::answer_too_large:
+    case Errc::answer_malformed: return true;
+    default: return false;
+  }
+}
+
 /// So that a fleet does not look all at once: within a tenth of the interval around it.
 Seconds spread(Seconds interval, const Random& random) {
   const double share = 0.95 + (random() / 10);
@@ -245,6 +260,7 @@ Workplace Identity::workplace(const Surroundings& surroundings, JobObserver& obs
           .memory = memory_,
           .unanswered = record_.unanswered,
           .traffic = traffic_,
+          .begin_at = record_.begin_at,
           .idevid_certificates = surroundings.idevid_certificates,
           .idevid_memory = directory_ / "idevid.json"};
 }
@@ -312,6 +328,19 @@ Result<JobResult> Identity::rotate(JobKind kind, JobOptions options, const Surro
   return std::holds_alternative<Deferred>(*rotation) ? JobResult::pending : JobResult::done;
 }
 
+/// Where the next job begins: at the server that has the request, or after one that came to nothing, so that its
+/// trouble keeps no device from the others.
+void Identity::choose_server(bool has_request) {
+  if (memory_.server.empty()) return;
+  const auto& endpoints = profile_->server.endpoints;
+  const auto last = std::ranges::find(endpoints, memory_.server, &est::Endpoint::base);
+  if (has_request || last == endpoints.end()) {
+    record_.begin_at = memory_.server;
+  } else {
+    record_.begin_at = (last + 1 == endpoints.end() ? endpoints.front() : *(last + 1)).base;
+  }
+}
+
 void Identity::settle_failure(const Error& error, const Record& before, const Surroundings& surroundings) {
   const auto began = record_.last_attempt;
   if (error.code == Errc::cancelled) {
@@ -321,6 +350,8 @@ void Identity::settle_failure(const Error& error, const Record& before, const Su
   } else {
     record_.last_error = escaped(error);
     record_.last_error->retry_after.reset();
+    const bool is_awaited = record_.pending_since && request_;
+    if (!is_awaited && another_may_do_better(error.code)) choose_server(false);
     record_.next_attempt =
         surroundings.clock.now() + wait_after_failure(error, record_.attempts, profile_->retry, surroundings.random);
   }
@@ -332,6 +363,7 @@ void Identity::settle(const Result<Rotation>& rotation, const Record& before, co
     settle_failure(rotation.error(), before, surroundings);
   } else if (const auto* deferred = std::get_if<Deferred>(&*rotation)) {
     const Time now = surroundings.clock.now();
+    choose_server(deferred->accepted);
     record_.attempts = 0;
     record_.last_error.reset();
     record_.unanswered = 0;

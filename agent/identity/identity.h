@@ -65,6 +65,7 @@ class Identity {
   Result<JobResult> refresh(const Surroundings& surroundings, JobObserver& observer);
   Result<Refreshed> look(const Surroundings& surroundings, JobObserver& observer);
   Result<Rotation> carry_out(JobKind kind, JobOptions options, const Workplace& place);
+  void choose_server(bool has_request);
   void settle(const Result<Rotation>& rotation, const Record& before, const Surroundings& surroundings);
   void settle_failure(const Error& error, const Record& before, const Surroundings& surroundings);
 

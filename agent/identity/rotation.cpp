@@ -49,6 +49,7 @@ Result<Rotation> install(const Workplace& place, const Application& application,
     return fail(std::move(proven.error()));
   place.observer.entered(Phase::installing);
   provenance.created = place.clock.now();
+  provenance.server = application.contact.server;
   const Bytes certificate = accepted.leaf.der();
   const auto number = place.store.install({.token_key_pem = token_key_pem,
                                            .leaf = std::move(accepted.leaf),
@@ -193,7 +194,8 @@ Result<Rotation> present(const Workplace& place, const Application& application,
   if (const auto* generated = std::get_if<est::GeneratedKey>(&*outcome))
     return take_generated(place, application, submission, *generated);
   place.observer.entered(Phase::pending);
-  return Deferred{.retry_after = std::get<est::Pending>(*outcome).retry_after};
+  const auto& pending = std::get<est::Pending>(*outcome);
+  return Deferred{.retry_after = pending.retry_after, .accepted = pending.accepted};
 }
 
 /// Destroys the key of a request that was never kept, or drops one that a failure has made useless. What cannot be

@@ -132,6 +132,7 @@ std::string to_json(const Record& record) {
   put(json, "next_refresh", record.next_refresh);
   if (record.revoked) json["revoked"] = true;
   if (record.warned) json["warned"] = *record.warned;
+  if (!record.begin_at.empty()) json["begin_at"] = record.begin_at;
   put(json, "pending_since", record.pending_since);
   if (record.last_error) json["last_error"] = error_to_json(*record.last_error);
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
@@ -155,6 +156,7 @@ Result<Record> parse_record(std::string_view text) {
                 .next_attempt = reader.time("next_attempt"),
                 .next_refresh = reader.time("next_refresh"),
                 .revoked = reader.flag("revoked"),
+                .begin_at = json.contains("begin_at") ? reader.text("begin_at") : std::string(),
                 .pending_since = reader.time("pending_since")};
   if (json.contains("warned")) record.warned = static_cast<std::uint32_t>(reader.number("warned", 100));
   if (json.contains("method")) {

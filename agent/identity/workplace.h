@@ -24,6 +24,7 @@ namespace devid::identity {
 struct JobMemory {
   std::set<std::string> unreached;  ///< URLs of revocation that did not answer
   std::set<std::string> noticed;    ///< sentences
+  std::string server;               ///< est::Endpoint::base of the last one that it was in contact with
 };
 
 /// What a job of one identity works on. All of it is borrowed.
@@ -39,6 +40,7 @@ struct Workplace {
   JobMemory& memory;
   /// How often in a row the request on disk was presented and not answered; counted here.
   std::uint32_t& unanswered;
+  std::string begin_at;  ///< est::Endpoint::base of the server to begin with; empty: as the profile has them
   est::Traffic& traffic;                                          ///< what the job has cost so far
   const std::vector<std::filesystem::path>& idevid_certificates;  ///< Configuration::idevid_certificates
   std::filesystem::path idevid_memory;                            ///< of open_idevid()
