@@ -82,26 +82,30 @@ Result<std::vector<pki::Certificate>> server_anchors(const Workplace& place, con
   const auto* first = std::get_if<FirstContact>(&place.profile.server.trust);
   if (first != nullptr)
     if (auto known = place.trust.pinned(first->fingerprint, endpoint.base)) configured->push_back(std::move(*known));
-  auto trusted = place.trust.anchors(*configured, endpoint.base, place.clock.now());
+  // An operator's word counts where the profile leaves it to the operator.
+  auto trusted = place.trust.anchors(*configured, first != nullptr ? endpoint.base : "", place.clock.now());
   if (trusted || first == nullptr) return trusted;
   return meet(place, endpoint, first->fingerprint, limits);
 }
 
 /// What an issued certificate must chain to, where the server is trusted by `server`. Where the system vouches for the
-/// server, it is believed what it says of its CA at first, and later no more than follows from that.
+/// server, it is believed what it says of its CA at first, and later no more than follows from that; another server, or
+/// one that somebody insists on, is met as for the first time.
 Result<std::vector<pki::Certificate>> issuer_anchors(const Workplace& place, const est::Endpoint& endpoint,
                                                      const Trust& trust) {
   const auto& file = place.profile.trust_anchors;
   if (!file.empty()) {
     auto configured = read_anchors(file);
     if (!configured) return configured;
-    return place.trust.anchors(*configured, endpoint.base, place.clock.now());
+    return place.trust.anchors(*configured, "", place.clock.now());
   }
   if (!trust.system) return trust.server;
   const auto read = place.store.current();
   if (!read) return fail(read.error());
   const std::optional<Generation>& current = *read;
-  return current ? current->anchors : std::vector<pki::Certificate>();
+  if (!current || place.begins_anew || current->provenance.server != endpoint.base)
+    return std::vector<pki::Certificate>();
+  return current->anchors;
 }
 
 Result<Trust> trust_at(const Workplace& place, const est::Endpoint& endpoint, const est::Limits& limits) {
@@ -146,7 +150,10 @@ Result<> follow(const Workplace& place, Contact& contact, const std::vector<pki:
            {{.name = "DEVID_FINGERPRINT", .value = added.fingerprint()}});
   }
   say_what_was_passed_over(place, rollover.remarks);
-  if (auto kept = place.trust.learn(rollover, contact.server, now); !kept) return fail(std::move(kept.error()));
+  // What cannot be remembered is proven again by the next job, as long as the server offers the link.
+  if (auto kept = place.trust.learn(rollover, contact.server, now); !kept)
+    notice(place, "goes on with what cannot be remembered: " + kept.error().sentence(),
+           {{.name = "DEVID_ERROR", .value = std::string(code_name(kept.error().code))}});
   contact.anchors = std::move(rollover.anchors);
   contact.intermediates = offered;
   return {};
@@ -184,15 +191,27 @@ void say_whom_nobody_knows(const Workplace& place, const std::vector<Error>& err
              {{.name = "DEVID_ERROR", .value = std::string(code_name(error.code))}});
 }
 
-/// One error for all servers: of one that an operator has to accept, or of the first. The others are named. Another one
-/// may come back by itself: then nobody waits for the operator alone.
+/// How much an error tells of what has to be done: somebody has to accept a server, a server has said no, or there was
+/// none.
+int weight(const Error& error) {
+  switch (error.code) {
+    case Errc::trust_missing: return 2;
+    case Errc::network_unreachable:
+    case Errc::network_timeout:
+    case Errc::proxy_failed: return 0;
+    default: return 1;
+  }
+}
+
+/// One error for all servers: the first of those that tell most. The others are named. Another one may come back by
+/// itself: then nobody waits for the operator alone.
 Error of_all(std::vector<Error> errors) {
-  const auto unknown = std::ranges::find(errors, Errc::trust_missing, &Error::code);
-  if (unknown != errors.end()) std::rotate(errors.begin(), unknown, unknown + 1);
+  const auto chosen = std::ranges::max_element(errors, {}, weight);
+  std::rotate(errors.begin(), chosen, chosen + 1);
   Error error = std::move(errors.front());
   for (const Error& other : errors | std::views::drop(1)) {
     error.reason += (error.reason.empty() ? "and then " : "; and then ") + other.sentence();
-    if (unknown != errors.end() && other.retry == Retry::later) error.retry = Retry::later;
+    if (other.retry == Retry::later) error.retry = Retry::later;
   }
   return error;
 }
@@ -214,11 +233,15 @@ Result<std::unique_ptr<est::Session>> open_session(const Workplace& place,
                         .proxy = std::move(*proxy),
                         .tls = server.tls,
                         .limits = limits,
+                        .on_remark =
+                            [&place](const std::string& remark) {
+                              notice(place, "passes over a certificate that the server offers: " + remark);
+                            },
                         .cancelled = [&observer = place.observer] { return observer.cancelled(); },
                         .meter = &place.traffic};
   if (server.revocation != pki::RevocationPolicy::off) {
-    spec.check_server = [&place, limits](const auto& chain, BytesView stapled) {
-      return check_server_revocation(place, chain, stapled, limits);
+    spec.check_server = [&place](const auto& chain, BytesView stapled) {
+      return check_server_revocation(place, chain, stapled);
     };
   }
   if (server.channel_binding == ChannelBinding::tls_unique) spec.binding = est::BindingKind::tls_unique;
@@ -249,6 +272,7 @@ Result<Contact> contact(const Workplace& place, const std::optional<est::ClientC
   const auto start = std::ranges::find(endpoints, first, &est::Endpoint::base);
   if (start != endpoints.end()) std::ranges::rotate(endpoints, start);
   const auto deadline = steady_clock::now() + server.deadline;
+  place.memory.deadline = deadline;
   const est::Limits limits{
       .connect_timeout = server.connect_timeout, .request_timeout = server.timeout, .deadline = deadline};
   std::vector<Error> errors;

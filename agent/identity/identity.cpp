@@ -243,12 +243,13 @@ Result<Rotation> Identity::attempt(JobKind kind, JobOptions options, const Surro
   if (auto written = write_record(directory_ / "state.json", record_); !written)
     return fail(std::move(written.error()));
   running_ = kind;
-  auto rotation = carry_out(kind, options, workplace(surroundings, observer));
+  const bool begins_anew = kind == JobKind::enroll && options.force;
+  auto rotation = carry_out(kind, options, workplace(surroundings, observer, begins_anew));
   running_.reset();
   return rotation;
 }
 
-Workplace Identity::workplace(const Surroundings& surroundings, JobObserver& observer) {
+Workplace Identity::workplace(const Surroundings& surroundings, JobObserver& observer, bool begins_anew) {
   return {.profile = *profile_,
           .tokens = surroundings.tokens,
           .store = *store_,
@@ -259,8 +260,9 @@ Workplace Identity::workplace(const Surroundings& surroundings, JobObserver& obs
           .revocation_cache = surroundings.revocation_cache,
           .memory = memory_,
           .unanswered = record_.unanswered,
-          .traffic = traffic_,
+          .begins_anew = begins_anew,
           .begin_at = record_.begin_at,
+          .traffic = traffic_,
           .idevid_certificates = surroundings.idevid_certificates,
           .idevid_memory = directory_ / "idevid.json"};
 }
@@ -268,13 +270,14 @@ Workplace Identity::workplace(const Surroundings& surroundings, JobObserver& obs
 /// A look that fails changes nothing but the time of the next one; and, if the CA has revoked the certificate, the way
 /// from here.
 Result<Refreshed> Identity::look(const Surroundings& surroundings, JobObserver& observer) {
-  const auto before = record_.next_refresh;
+  const Record before = record_;
   const Seconds interval = profile_->server.cacerts_interval;
   const Time now = surroundings.clock.now();
   const auto soon = [&](const Error& error) {
-    return std::min(interval, wait_after_failure(error, 1, profile_->retry, surroundings.random));
+    return std::min(interval, wait_after_failure(error, record_.failed_looks, profile_->retry, surroundings.random));
   };
   // If this process dies of it, the next one does not begin with it.
+  record_.failed_looks += 1;
   record_.next_refresh = now + soon({});
   if (auto written = write_record(directory_ / "state.json", record_); !written)
     return fail(std::move(written.error()));
@@ -285,9 +288,11 @@ Result<Refreshed> Identity::look(const Surroundings& surroundings, JobObserver& 
   if (auto read = read_store(); !read) trouble_ = escaped(std::move(read.error()));
   if (generation_) record_.generation = generation_->number;
   if (looked) {
+    record_.failed_looks = 0;
     record_.next_refresh = now + spread(interval, surroundings.random);
   } else if (looked.error().code == Errc::cancelled) {
-    record_.next_refresh = before;
+    record_.failed_looks = before.failed_looks;
+    record_.next_refresh = before.next_refresh;
   } else {
     record_.next_refresh = surroundings.clock.now() + soon(looked.error());
   }

@@ -48,17 +48,16 @@ Result<> settle_unknown(const Workplace& place, const pki::Certificate& leaf, co
 
 }  // namespace
 
-Result<> check_server_revocation(const Workplace& place, const std::vector<pki::Certificate>& chain, BytesView stapled,
-                                 const est::Limits& limits) {
-  const auto end = steady_clock::now() + (std::chrono::milliseconds(limits.connect_timeout) / 2);
-  const auto sources =
-      sources_for(place, place.profile.server.revocation, std::min(end, limits.deadline.value_or(end)));
+Result<> check_server_revocation(const Workplace& place, const std::vector<pki::Certificate>& chain,
+                                 BytesView stapled) {
+  const Server& server = place.profile.server;
+  const auto end = steady_clock::now() + (std::chrono::milliseconds(server.connect_timeout) / 2);
+  const auto sources = sources_for(place, server.revocation, std::min(end, place.memory.deadline.value_or(end)));
   return pki::check_revocation(chain, stapled, sources);
 }
 
 Result<> check_own_revocation(const Workplace& place, const pki::Certificate& leaf,
-                              const std::vector<pki::Certificate>& pool,
-                              const std::vector<pki::Certificate>& anchors) {
+                              const std::vector<pki::Certificate>& pool, const std::vector<pki::Certificate>& anchors) {
   if (place.profile.revocation == pki::RevocationPolicy::off) return {};
   const Time now = place.clock.now();
   const auto between = pki::build_chain(leaf, pool, anchors, now);

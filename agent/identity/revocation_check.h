@@ -2,7 +2,6 @@
 
 #include <vector>
 
-#include "agent/est/limits.h"
 #include "agent/identity/workplace.h"
 #include "agent/pki/certificate.h"
 #include "base/bytes.h"
@@ -15,12 +14,11 @@ namespace devid::identity {
 /// drops what goes to the responders must not cost the connection. Places that do not answer are not asked again by
 /// the same job; what cannot be found out is noticed under the policy soft. Errors: certificate_revoked,
 /// revocation_unknown, cancelled.
-Result<> check_server_revocation(const Workplace& place, const std::vector<pki::Certificate>& chain, BytesView stapled,
-                                 const est::Limits& limits);
+Result<> check_server_revocation(const Workplace& place, const std::vector<pki::Certificate>& chain, BytesView stapled);
 
-/// Whether a certificate that devid obtained is taken back, likewise: leaf, intermediates of the `pool`, `anchors` of which one ends
-/// the chain. Where no chain can be built, nothing is known. Takes no longer than one request to the server may.
-/// Errors: certificate_revoked, revocation_unknown, cancelled.
+/// Whether a certificate that devid obtained is taken back, likewise: leaf, intermediates of the `pool`, `anchors` of
+/// which one ends the chain. Where no chain can be built, nothing is known. Takes no longer than one request to the
+/// server may. Errors: certificate_revoked, revocation_unknown, cancelled.
 Result<> check_own_revocation(const Workplace& place, const pki::Certificate& leaf,
                               const std::vector<pki::Certificate>& pool, const std::vector<pki::Certificate>& anchors);
 

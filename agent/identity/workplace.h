@@ -1,7 +1,9 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -24,7 +26,9 @@ namespace devid::identity {
 struct JobMemory {
   std::set<std::string> unreached;  ///< URLs of revocation that did not answer
   std::set<std::string> noticed;    ///< sentences
-  std::string server;               ///< est::Endpoint::base of the last one that it was in contact with
+  /// Of all network business. Time that the token takes to make a key is not charged.
+  std::optional<std::chrono::steady_clock::time_point> deadline;
+  std::string server;  ///< est::Endpoint::base of the last one that it was in contact with
 };
 
 /// What a job of one identity works on. All of it is borrowed.
@@ -40,8 +44,9 @@ struct Workplace {
   JobMemory& memory;
   /// How often in a row the request on disk was presented and not answered; counted here.
   std::uint32_t& unanswered;
-  std::string begin_at;  ///< est::Endpoint::base of the server to begin with; empty: as the profile has them
-  est::Traffic& traffic;                                          ///< what the job has cost so far
+  bool begins_anew = false;  ///< somebody insists on an enrollment: what the CA was before does not bind it
+  std::string begin_at;      ///< est::Endpoint::base of the server to begin with; empty: as the profile has them
+  est::Traffic& traffic;     ///< what the job has cost so far
   const std::vector<std::filesystem::path>& idevid_certificates;  ///< Configuration::idevid_certificates
   std::filesystem::path idevid_memory;                            ///< of open_idevid()
 };
