@@ -131,6 +131,17 @@ TEST_F(ADeviceWithSeveralServers, ShowsAProxyThatRefusesItsPasswordNoSecondTime)
   EXPECT_THAT(result.error().reason, testing::Not(HasSubstr("and then")));
 }
 
+TEST_F(ADeviceWithSeveralServers, SaysWhatTheServerSaidThatCouldBeReached) {
+  write({"https://localhost:1", second(), "https://localhost:2"});
+  second_->misbehave(EstOperation::cacerts, Misbehaviour{.status = 403, .text = "not you"});
+  const auto result = run(JobKind::enroll);
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code, Errc::server_unauthorized) << result.error().sentence();
+  EXPECT_EQ(result.error().retry, Retry::later) << "the others may come back";
+  for (const char* server : {"not you", "localhost:1/", "localhost:2/"})
+    EXPECT_THAT(result.error().reason, HasSubstr(server));
+}
+
 TEST_F(ADeviceWithSeveralServers, GoesOnWhereTheWishesOfAServerAreLateOrTooLong) {
   write({first()});
   for (const char* trouble : {"oversized", "stall"}) {
