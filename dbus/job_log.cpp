@@ -14,6 +14,13 @@ std::string next_sentence(const identity::Status& status) {
                              : std::string("nothing is planned");
 }
 
+/// A look that failed is tried again before anything else is.
+std::string next_after_failure(JobKind kind, const identity::Status& status) {
+  if (kind != JobKind::refresh || !status.outlook || !status.outlook->situation.record.next_refresh)
+    return next_sentence(status);
+  return "looks again at " + format_time(status.outlook->situation.record.next_refresh);
+}
+
 /// "3 requests, 1 TLS handshake, 2345 bytes sent, 3456 received", or "" for a job that came as far as no server.
 std::string cost_text(const est::Traffic& traffic) {
   if (traffic.requests == 0) return {};
@@ -39,7 +46,7 @@ void log_failure(JobKind kind, const Error& error, const est::Traffic& traffic, 
       error.code == Errc::cancelled ? journal::Priority::notice : journal::Priority::warning, journal::failed,
       fmt::format("identity '{}': {} failed: {}; {}{}{}", status.name, job_kind_name(kind), error.sentence(),
                   valid ? "the credential of generation " + std::to_string(status.generation) + " stays; " : "",
-                  next_sentence(status), error.hint.empty() ? "" : "; hint: " + error.hint));
+                  next_after_failure(kind, status), error.hint.empty() ? "" : "; hint: " + error.hint));
   entry.field("DEVID_IDENTITY", status.name)
       .field("DEVID_JOB", job_kind_name(kind))
       .field("DEVID_ERROR", code_name(error.code))
@@ -54,8 +61,10 @@ std::string format_time(const std::optional<Time>& time) {
   return time ? fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", fmt::gmtime(time->time_since_epoch().count())) : "never";
 }
 
-void log_job(JobKind kind, const Result<JobResult>& result, const est::Traffic& traffic,
+void log_job(JobKind kind, const Result<JobResult>& result, const est::Traffic& traffic, const identity::Status& before,
              const identity::Status& status) {
+  const bool is_news = kind != JobKind::refresh || before.generation != status.generation;
+  if (result && *result == JobResult::done && !is_news) return;
   if (!result) {
     log_failure(kind, result.error(), traffic, status);
     return;

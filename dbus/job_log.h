@@ -7,8 +7,9 @@ namespace devid {
 /// "2026-11-23 14:05:00 UTC", or "never".
 std::string format_time(const std::optional<Time>& time);
 
-/// One journal entry for the end of a job, with what it has cost; it ends in what happens next.
-void log_job(JobKind kind, const Result<JobResult>& result, const est::Traffic& traffic,
+/// One journal entry for the end of a job, with what it has cost; it ends in what happens next. None for a look that
+/// has found nothing new: `before` is how the identity stood when the job ended, and `status` how it stands now.
+void log_job(JobKind kind, const Result<JobResult>& result, const est::Traffic& traffic, const identity::Status& before,
              const identity::Status& status);
 
 /// One entry for what an operator should know of, although the job goes on.

@@ -75,9 +75,9 @@ Result<sdbus::ObjectPath> Service::find_identity(const std::string& name) const 
                                      : "there are: " + known});
 }
 
-JobObject* Service::job_of(const std::string& identity) const {
+JobObject* Service::job_that_serves(const std::string& identity, JobKind kind) const {
   for (const auto& [number, job] : jobs_)
-    if (job->identity() == identity) return job.get();
+    if (job->identity() == identity && (job->kind() != JobKind::refresh || kind == JobKind::refresh)) return job.get();
   return nullptr;
 }
 
@@ -87,7 +87,7 @@ void Service::submit(Worker::Task task) {
 }
 
 Result<sdbus::ObjectPath> Service::start_job(const identity::Status& status, JobKind kind, JobOptions options) {
-  if (const JobObject* running = job_of(status.name); running != nullptr) return running->path();
+  if (const JobObject* running = job_that_serves(status.name, kind); running != nullptr) return running->path();
   if (refusing_) {
     return fail({.code = Errc::cancelled,
                  .retry = Retry::later,
@@ -201,12 +201,14 @@ void Service::begin(std::uint64_t number, Phase phase) {
 void Service::finish(std::uint64_t number, const Result<JobResult>& result, const est::Traffic& traffic,
                      std::vector<identity::Status> statuses) {
   --tasks_;
-  take_over(std::move(statuses));
   const auto found = jobs_.find(number);
+  const auto known = found == jobs_.end() ? identities_.end() : identities_.find(found->second->identity());
+  const identity::Status before = known == identities_.end() ? identity::Status() : known->second->status();
+  take_over(std::move(statuses));
   if (found == jobs_.end()) return;
   JobObject& job = *found->second;
   if (const auto object = identities_.find(job.identity()); object != identities_.end())
-    log_job(job.kind(), result, traffic, object->second->status());
+    log_job(job.kind(), result, traffic, before, object->second->status());
   const std::string outcome = job.finish(result);
   job.withdraw();
   manager_.emitJobRemoved(job.path(), wire::identity_path(job.identity()), outcome);

@@ -38,7 +38,8 @@ class Service {
 
   Result<sdbus::ObjectPath> find_identity(const std::string& name) const;
 
-  /// Starts a job, or answers with the one that is running for this identity. Error: wrong_state.
+  /// Starts a job, or answers with the one that is running for this identity. Behind a look at the CA, which would do
+  /// nothing of what is wanted, the job waits. Error: wrong_state.
   Result<sdbus::ObjectPath> start_job(const identity::Status& status, JobKind kind, JobOptions options);
 
   /// Starts what identity::next_step says is due.
@@ -79,7 +80,8 @@ class Service {
   void begin(std::uint64_t number, Phase phase);
   void finish(std::uint64_t number, const Result<JobResult>& result, const est::Traffic& traffic,
               std::vector<identity::Status> statuses);
-  [[nodiscard]] JobObject* job_of(const std::string& identity) const;
+  /// A job that is queued or running, and does what is wanted: a look at the CA obtains nothing.
+  [[nodiscard]] JobObject* job_that_serves(const std::string& identity, JobKind kind) const;
 
   sdbus::IConnection& connection_;
   EventLoop& loop_;

@@ -323,6 +323,10 @@ Result<Answer> Connection::ask(Request request) {
   }
 }
 
+void Connection::put_off_deadline(std::chrono::steady_clock::duration by) {
+  if (auto& deadline = state_->spec.limits.deadline) *deadline += by;
+}
+
 void Connection::bind(BindingKind kind) {
   state_->spec.binding = kind;
   state_->tls.bind(kind);

@@ -43,6 +43,9 @@ class Connection {
   /// curl_error(), proxy_failed, answer_too_large, cancelled, the token's own, and those of the content's source.
   Result<Answer> ask(Request request);
 
+  /// Puts the deadline of all operations off, if there is one.
+  void put_off_deadline(std::chrono::steady_clock::duration by);
+
   /// From now on requests are made with this binding. A live connection of TLS 1.3 is given up for tls-unique.
   void bind(BindingKind kind);
   [[nodiscard]] std::optional<BindingKind> binding() const;

@@ -92,11 +92,16 @@ int on_progress(void* context, curl_off_t to_receive, curl_off_t received, curl_
   return cancelled && cancelled() ? 1 : 0;
 }
 
+Milliseconds time_of(const pki::Download& what, const DownloadSpec& spec) {
+  const Milliseconds most = spec.time;
+  return std::min(most, what.time.value_or(most));
+}
+
 /// One download: the first URL, and where it leads to.
 class Fetch {
  public:
   Fetch(const pki::Download& what, const DownloadSpec& spec)
-      : what_(what), spec_(spec), url_(what.url), end_(SteadyClock::now() + spec.time) {}
+      : what_(what), spec_(spec), url_(what.url), end_(SteadyClock::now() + time_of(what, spec)) {}
 
   Result<Bytes> run() {
     easy_ = make_easy();

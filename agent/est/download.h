@@ -14,7 +14,7 @@ namespace devid::est {
 
 /// How far a download may go.
 struct DownloadSpec {
-  Seconds time{15};                      ///< for all of it, redirects too
+  Seconds time{15};                      ///< for all of it, redirects too; the download's own limit if that is less
   std::size_t bytes = pki::longest_crl;  ///< of the answer; the download's own limit if that is less
   /// The proxy on the way, asked for at each request, so that its password is not kept; empty: none.
   std::function<Result<std::optional<Proxy>>()> proxy = nullptr;

@@ -27,7 +27,7 @@ Result<std::vector<pki::Certificate>> fetch(FirstContact contact, const std::str
   const auto answer = (*connection)->ask({.url = url, .accept = std::string(certs_only_type), .content = {}});
   if (!answer) return fail(answer.error());
   if (answer->status != 200) return fail(refusal(*answer));
-  return read_certificates(*answer);
+  return read_ca_certificates(*answer);
 }
 
 }  // namespace

@@ -54,22 +54,46 @@ std::vector<std::byte> network_of(std::vector<std::byte> address, std::size_t bi
   return address;
 }
 
+/// "10.0.0.0/8", or one address.
+struct Network {
+  std::vector<std::byte> address;
+  std::size_t bits = 0;
+};
+
+std::optional<Network> parse_network(std::string_view text) {
+  const auto slash = text.find('/');
+  Network network{.address = address_of(text.substr(0, slash))};
+  if (network.address.empty()) return std::nullopt;
+  const std::size_t most = network.address.size() * 8;
+  network.bits = most;
+  if (slash == std::string_view::npos) return network;
+  const std::string_view digits = text.substr(slash + 1);
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), network.bits);
+  const bool is_good = error == std::errc() && end == digits.data() + digits.size() && network.bits <= most;
+  return is_good ? std::optional(std::move(network)) : std::nullopt;
+}
+
 bool is_in_network(const std::vector<std::byte>& address, std::string_view exception) {
-  const auto slash = exception.find('/');
-  const auto network = address_of(exception.substr(0, slash));
-  if (network.size() != address.size()) return false;
-  std::size_t bits = address.size() * 8;
-  if (slash != std::string_view::npos) {
-    const std::string_view digits = exception.substr(slash + 1);
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), bits);
-    if (error != std::errc() || end != digits.data() + digits.size() || bits > address.size() * 8) return false;
-  }
-  return network_of(network, bits) == network_of(address, bits);
+  const auto network = parse_network(exception);
+  return network && network->address.size() == address.size() &&
+         network_of(network->address, network->bits) == network_of(address, network->bits);
 }
 
 std::string_view without_final_dot(std::string_view name) {
   if (name.ends_with('.')) name.remove_suffix(1);
   return name;
+}
+
+/// Labels of letters, digits, '-' and '_', one of them with a letter.
+bool is_domain(std::string_view text) {
+  if (text.starts_with('.')) text.remove_prefix(1);
+  text = without_final_dot(text);
+  const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+  const auto is_part = [&](char c) {
+    return is_letter(c) || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+  };
+  return std::ranges::all_of(text, is_part) && std::ranges::any_of(text, is_letter) && !text.starts_with('.') &&
+         text.find("..") == std::string_view::npos;
 }
 
 bool is_in_domain(std::string_view host, std::string_view domain) {
@@ -100,6 +124,15 @@ Result<> check(const Proxy& proxy) {
                        is_sendable(as_text(proxy.login->password.reveal()));
   if (!is_good) return refuse(proxy.url, "its user is empty, or user or password have control characters");
   return {};
+}
+
+Result<> check_exception(std::string_view exception) {
+  if (exception == "*" || is_domain(exception) || parse_network(exception)) return {};
+  return fail(
+      {.code = Errc::config_invalid,
+       .retry = Retry::after_operator,
+       .what = "'" + printable(exception, 200) + "' is no host, domain, address or network",
+       .hint = "write \"example.net\", \"192.0.2.7\", \"10.0.0.0/8\", \"fd00::/8\" or \"*\"; no scheme and no port"});
 }
 
 bool is_excepted(const Proxy& proxy, std::string_view host) {

@@ -31,6 +31,9 @@ struct Proxy {
 /// Whether devid can use it. Error: config_invalid, for another scheme, no port, a path, or a login within the URL.
 Result<> check(const Proxy& proxy);
 
+/// Whether an exception can ever fit a host: an address, a network, a domain, "*". Error: config_invalid.
+Result<> check_exception(std::string_view exception);
+
 /// Whether a host, without brackets, is among the exceptions.
 bool is_excepted(const Proxy& proxy, std::string_view host);
 

@@ -44,6 +44,7 @@ struct Posting {
 struct Session::State {
   Endpoint endpoint;
   Introduction::Login login{};
+  std::function<void(const std::string&)> on_remark;
   std::unique_ptr<Connection> connection;
 
   Result<Answer> get(std::string_view operation, std::string_view accept) const;
@@ -71,7 +72,9 @@ Result<std::variant<Answer, Pending>> Session::State::post(const Posting& postin
                                  .body_end = posting.body_end});
   if (!answer) return fail(std::move(answer.error()));
   if (is_pending(*answer))
-    return Pending{.retry_after = retry_after_of(*answer).value_or(Seconds(0)), .text = text_of(*answer)};
+    return Pending{.retry_after = retry_after_of(*answer).value_or(Seconds(0)),
+                   .text = text_of(*answer),
+                   .accepted = answer->status == 202};
   if (answer->status != 200) return fail(refusal(*answer, introduction()));
   return std::move(*answer);
 }
@@ -118,8 +121,10 @@ Result<std::unique_ptr<Session>> Session::create(SessionSpec spec) {
        .cancelled = std::move(spec.cancelled),
        .meter = spec.meter});
   if (!connection) return fail(std::move(connection.error()));
-  auto state = std::make_unique<State>(
-      State{.endpoint = std::move(spec.endpoint), .login = login, .connection = std::move(*connection)});
+  auto state = std::make_unique<State>(State{.endpoint = std::move(spec.endpoint),
+                                             .login = login,
+                                             .on_remark = std::move(spec.on_remark),
+                                             .connection = std::move(*connection)});
   return std::unique_ptr<Session>(new Session(std::move(state)));
 }
 
@@ -128,7 +133,7 @@ Result<std::vector<pki::Certificate>> Session::ca_certificates() {
     const auto answer = state_->get("cacerts", certs_only_type);
     if (!answer) return fail(answer.error());
     if (answer->status != 200) return fail(refusal(*answer, state_->introduction()));
-    return read_certificates(*answer);
+    return read_ca_certificates(*answer, state_->on_remark);
   };
   return state_->named("get", "cacerts", ask());
 }
@@ -186,6 +191,8 @@ Result<Enrollment> Session::full_cmc(const pki::CmcRequest& request, const std::
   };
   return state_->named("post to", operation, ask());
 }
+
+void Session::put_off_deadline(std::chrono::steady_clock::duration by) { state_->connection->put_off_deadline(by); }
 
 void Session::bind(BindingKind kind) { state_->connection->bind(kind); }
 

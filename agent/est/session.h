@@ -29,6 +29,7 @@ struct SessionSpec {
   std::optional<BindingKind> binding;  ///< none: off
   ServerCheck check_server;            ///< may be empty
   Limits limits;
+  std::function<void(const std::string&)> on_remark;  ///< told of what is passed over in /cacerts; may be empty
   std::function<bool()> cancelled;  ///< asked while the network is waited for, at least once a second; empty: never
   Traffic* meter = nullptr;         ///< borrowed: what goes over the line is added to it, too; may be null
 };
@@ -41,7 +42,8 @@ struct Issued {
 /// `retry_after` counts from now, is at least 1 s and at most 30 days; without a usable header it is 0 s: "you decide".
 struct Pending {
   Seconds retry_after{0};
-  std::string text;  ///< what the server said, if it said something; untrusted
+  std::string text;      ///< what the server said, if it said something; untrusted
+  bool accepted = true;  ///< by 202: the CA has the request. After 503 nobody may have it
 };
 using Enrollment = std::variant<Issued, Pending>;
 using KeyGeneration = std::variant<GeneratedKey, Pending>;
@@ -65,7 +67,8 @@ class Session {
   Session& operator=(Session&&) = delete;
   ~Session();
 
-  /// GET /cacerts (RFC 7030 4.1). The certificates are not verified against anything yet.
+  /// GET /cacerts (RFC 7030 4.1). The certificates are not verified against anything yet. One that cannot be read
+  /// does not spoil the others.
   Result<std::vector<pki::Certificate>> ca_certificates();
 
   /// GET /csrattrs (RFC 7030 4.5, RFC 8951 4). The decoded DER of CsrAttrs; empty if the server has none (204, 404,
@@ -88,6 +91,9 @@ class Session {
   /// POST /fullcmc (RFC 7030 4.3) with a Full PKI Request. The response must be of somebody whom `anchors` trust:
   /// errors also those of pki::read_cmc_response().
   Result<Enrollment> full_cmc(const pki::CmcRequest& request, const std::vector<pki::Certificate>& anchors, Time now);
+
+  /// Puts the deadline off: time that this device took for something else is not charged to the network.
+  void put_off_deadline(std::chrono::steady_clock::duration by);
 
   /// From now on requests are made with this channel binding. Where tls-unique is wanted and the live connection is of
   /// TLS 1.3, which has none, the next operation opens one of TLS 1.2.

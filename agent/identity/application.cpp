@@ -43,10 +43,12 @@ Result<std::optional<Credential>> open_credential(const Workplace& place, JobKin
 /// broken or a server that is no longer trusted is another matter.
 bool is_dispensable(Errc code) {
   switch (code) {
+    case Errc::network_timeout:
     case Errc::server_unavailable:
     case Errc::server_refused:
     case Errc::server_unauthorized:
     case Errc::server_protocol:
+    case Errc::answer_too_large:
     case Errc::answer_malformed: return true;
     default: return false;
   }
@@ -105,7 +107,8 @@ Result<Application> apply(const Workplace& place, JobKind kind, const Request* e
         .certificate = credential->certificate, .chain = credential->chain, .key = signing_key.get()};
   }
   if (auto entered = enter(place, Phase::ca_certificates); !entered) return fail(std::move(entered.error()));
-  auto reached = contact(place, client, earlier == nullptr ? "" : earlier->provenance.server);
+  const std::string before = earlier == nullptr ? std::string() : earlier->provenance.server;
+  auto reached = contact(place, client, place.begin_at.empty() ? before : place.begin_at);
   if (!reached) return fail(std::move(reached.error()));
   auto plan = make_plan(place, kind, credential, *reached->session, earlier);
   if (!plan) return fail(std::move(plan.error()));

@@ -7,10 +7,10 @@
 #include <ranges>
 #include <utility>
 
-#include "agent/est/download.h"
 #include "agent/est/first_contact.h"
+#include "agent/identity/access.h"
 #include "agent/identity/anchors.h"
-#include "agent/pki/chain.h"
+#include "agent/identity/revocation_check.h"
 #include "agent/pki/rollover.h"
 
 namespace devid::identity {
@@ -18,8 +18,6 @@ namespace {
 
 using std::chrono::steady_clock;
 
-/// For one look at a responder or a list.
-constexpr Seconds download_time{5};
 /// Of one /cacerts, that are said.
 constexpr std::size_t most_remarks = 8;
 
@@ -29,49 +27,6 @@ struct Trust {
   bool system = false;                   ///< or to the system's own
   std::vector<pki::Certificate> issuer;  ///< that the issued certificate must chain to; empty: what /cacerts says
 };
-
-// --- who the device is ---
-
-Result<est::HttpAuthentication> http_authentication(const Authentication& authentication) {
-  if (authentication.bearer) {
-    auto token = read_secret(*authentication.bearer);
-    if (!token) return fail(while_doing("authenticate to the server", std::move(token.error())));
-    return est::HttpAuthentication(est::BearerToken{.token = std::move(*token)});
-  }
-  if (!authentication.login) return est::HttpAuthentication();
-  auto password = read_secret(authentication.login->password);
-  if (!password) return fail(while_doing("authenticate to the server", std::move(password.error())));
-  return est::HttpAuthentication(est::PasswordLogin{
-      .user = authentication.login->user, .password = std::move(*password), .scheme = authentication.scheme});
-}
-
-Result<std::optional<est::Proxy>> proxy_of(const Server& server) {
-  if (!server.proxy) return std::optional<est::Proxy>();
-  est::Proxy proxy{.url = server.proxy->url, .exceptions = server.proxy->exceptions};
-  if (const auto& login = server.proxy->login) {
-    auto password = read_secret(login->password);
-    if (!password) return fail(while_doing("authenticate to the proxy", std::move(password.error())));
-    proxy.login = est::ProxyLogin{.user = login->user, .password = std::move(*password)};
-  }
-  if (!server.proxy->trust_anchors.empty()) {
-    auto anchors = read_anchors(server.proxy->trust_anchors);
-    if (!anchors) return fail(std::move(anchors.error()));
-    proxy.anchors = std::move(*anchors);
-  }
-  return std::optional(std::move(proxy));
-}
-
-// --- revocation ---
-
-/// The means of a check under one policy. What a URL costs is within the limits of a download.
-pki::RevocationSources sources_for(const Workplace& place, pki::RevocationPolicy policy) {
-  return {.policy = policy,
-          .download = est::downloader({.time = download_time,
-                                       .proxy = [&server = place.profile.server] { return proxy_of(server); },
-                                       .cancelled = [&observer = place.observer] { return observer.cancelled(); }}),
-          .cache = place.revocation_cache,
-          .now = place.clock.now()};
-}
 
 // --- trust ---
 
@@ -127,26 +82,30 @@ Result<std::vector<pki::Certificate>> server_anchors(const Workplace& place, con
   const auto* first = std::get_if<FirstContact>(&place.profile.server.trust);
   if (first != nullptr)
     if (auto known = place.trust.pinned(first->fingerprint, endpoint.base)) configured->push_back(std::move(*known));
-  auto trusted = place.trust.anchors(*configured, endpoint.base, place.clock.now());
+  // An operator's word counts where the profile leaves it to the operator.
+  auto trusted = place.trust.anchors(*configured, first != nullptr ? endpoint.base : "", place.clock.now());
   if (trusted || first == nullptr) return trusted;
   return meet(place, endpoint, first->fingerprint, limits);
 }
 
 /// What an issued certificate must chain to, where the server is trusted by `server`. Where the system vouches for the
-/// server, it is believed what it says of its CA at first, and later no more than follows from that.
+/// server, it is believed what it says of its CA at first, and later no more than follows from that; another server, or
+/// one that somebody insists on, is met as for the first time.
 Result<std::vector<pki::Certificate>> issuer_anchors(const Workplace& place, const est::Endpoint& endpoint,
                                                      const Trust& trust) {
   const auto& file = place.profile.trust_anchors;
   if (!file.empty()) {
     auto configured = read_anchors(file);
     if (!configured) return configured;
-    return place.trust.anchors(*configured, endpoint.base, place.clock.now());
+    return place.trust.anchors(*configured, "", place.clock.now());
   }
   if (!trust.system) return trust.server;
   const auto read = place.store.current();
   if (!read) return fail(read.error());
   const std::optional<Generation>& current = *read;
-  return current ? current->anchors : std::vector<pki::Certificate>();
+  if (!current || place.begins_anew || current->provenance.server != endpoint.base)
+    return std::vector<pki::Certificate>();
+  return current->anchors;
 }
 
 Result<Trust> trust_at(const Workplace& place, const est::Endpoint& endpoint, const est::Limits& limits) {
@@ -191,7 +150,10 @@ Result<> follow(const Workplace& place, Contact& contact, const std::vector<pki:
            {{.name = "DEVID_FINGERPRINT", .value = added.fingerprint()}});
   }
   say_what_was_passed_over(place, rollover.remarks);
-  if (auto kept = place.trust.learn(rollover, contact.server, now); !kept) return fail(std::move(kept.error()));
+  // What cannot be remembered is proven again by the next job, as long as the server offers the link.
+  if (auto kept = place.trust.learn(rollover, contact.server, now); !kept)
+    notice(place, "goes on with what cannot be remembered: " + kept.error().sentence(),
+           {{.name = "DEVID_ERROR", .value = std::string(code_name(kept.error().code))}});
   contact.anchors = std::move(rollover.anchors);
   contact.intermediates = offered;
   return {};
@@ -199,9 +161,11 @@ Result<> follow(const Workplace& place, Contact& contact, const std::vector<pki:
 
 // --- one server after the other ---
 
-/// Whether another server may do better.
-bool is_of_this_server(Errc code) {
-  switch (code) {
+/// Whether another server may do better. A proxy that cannot reach this one may reach that one, or is not on its way; a
+/// proxy that does not accept this device is asked no further.
+bool is_of_this_server(const Error& error) {
+  switch (error.code) {
+    case Errc::proxy_failed: return error.retry == Retry::later;
     case Errc::network_unreachable:
     case Errc::network_timeout:
     case Errc::tls_untrusted:
@@ -227,15 +191,27 @@ void say_whom_nobody_knows(const Workplace& place, const std::vector<Error>& err
              {{.name = "DEVID_ERROR", .value = std::string(code_name(error.code))}});
 }
 
-/// One error for all servers: of one that an operator has to accept, or of the first. The others are named. Another one
-/// may come back by itself: then nobody waits for the operator alone.
+/// How much an error tells of what has to be done: somebody has to accept a server, a server has said no, or there was
+/// none.
+int weight(const Error& error) {
+  switch (error.code) {
+    case Errc::trust_missing: return 2;
+    case Errc::network_unreachable:
+    case Errc::network_timeout:
+    case Errc::proxy_failed: return 0;
+    default: return 1;
+  }
+}
+
+/// One error for all servers: the first of those that tell most. The others are named. Another one may come back by
+/// itself: then nobody waits for the operator alone.
 Error of_all(std::vector<Error> errors) {
-  const auto unknown = std::ranges::find(errors, Errc::trust_missing, &Error::code);
-  if (unknown != errors.end()) std::rotate(errors.begin(), unknown, unknown + 1);
+  const auto chosen = std::ranges::max_element(errors, {}, weight);
+  std::rotate(errors.begin(), chosen, chosen + 1);
   Error error = std::move(errors.front());
   for (const Error& other : errors | std::views::drop(1)) {
     error.reason += (error.reason.empty() ? "and then " : "; and then ") + other.sentence();
-    if (unknown != errors.end() && other.retry == Retry::later) error.retry = Retry::later;
+    if (other.retry == Retry::later) error.retry = Retry::later;
   }
   return error;
 }
@@ -257,11 +233,15 @@ Result<std::unique_ptr<est::Session>> open_session(const Workplace& place,
                         .proxy = std::move(*proxy),
                         .tls = server.tls,
                         .limits = limits,
+                        .on_remark =
+                            [&place](const std::string& remark) {
+                              notice(place, "passes over a certificate that the server offers: " + remark);
+                            },
                         .cancelled = [&observer = place.observer] { return observer.cancelled(); },
                         .meter = &place.traffic};
   if (server.revocation != pki::RevocationPolicy::off) {
-    spec.check_server = [sources = sources_for(place, server.revocation)](const auto& chain, BytesView stapled) {
-      return pki::check_revocation(chain, stapled, sources);
+    spec.check_server = [&place](const auto& chain, BytesView stapled) {
+      return check_server_revocation(place, chain, stapled);
     };
   }
   if (server.channel_binding == ChannelBinding::tls_unique) spec.binding = est::BindingKind::tls_unique;
@@ -279,6 +259,7 @@ Result<Contact> contact_one(const Workplace& place, const std::optional<est::Cli
   if (!offered) return fail(offered.error());
   Contact made{.server = endpoint.base, .session = std::move(*session), .anchors = std::move(trust->issuer)};
   if (auto followed = follow(place, made, *offered); !followed) return fail(std::move(followed.error()));
+  place.memory.server = made.server;
   return made;
 }
 
@@ -288,8 +269,10 @@ Result<Contact> contact(const Workplace& place, const std::optional<est::ClientC
                         std::string_view first) {
   const Server& server = place.profile.server;
   std::vector<est::Endpoint> endpoints = server.endpoints;
-  std::ranges::stable_partition(endpoints, [&](const est::Endpoint& endpoint) { return endpoint.base == first; });
+  const auto start = std::ranges::find(endpoints, first, &est::Endpoint::base);
+  if (start != endpoints.end()) std::ranges::rotate(endpoints, start);
   const auto deadline = steady_clock::now() + server.deadline;
+  place.memory.deadline = deadline;
   const est::Limits limits{
       .connect_timeout = server.connect_timeout, .request_timeout = server.timeout, .deadline = deadline};
   std::vector<Error> errors;
@@ -298,23 +281,9 @@ Result<Contact> contact(const Workplace& place, const std::optional<est::ClientC
     if (made) say_whom_nobody_knows(place, errors);
     if (made || made.error().code == Errc::cancelled) return made;
     errors.push_back(std::move(made.error()));
-    if (!is_of_this_server(errors.back().code) || steady_clock::now() >= deadline) break;
+    if (!is_of_this_server(errors.back()) || steady_clock::now() >= deadline) break;
   }
   return fail(of_all(std::move(errors)));
-}
-
-Result<> check_own_revocation(const Workplace& place, const pki::Certificate& leaf,
-                              const std::vector<pki::Certificate>& pool, const std::vector<pki::Certificate>& anchors) {
-  if (place.profile.revocation == pki::RevocationPolicy::off) return {};
-  const Time now = place.clock.now();
-  const auto between = pki::build_chain(leaf, pool, anchors, now);
-  if (!between) return fail(between.error());
-  std::vector<pki::Certificate> path{leaf};
-  path.insert(path.end(), between->begin(), between->end());
-  const auto anchor = std::ranges::find_if(
-      anchors, [&](const pki::Certificate& each) { return pki::verify_path(path, each, now).has_value(); });
-  if (anchor != anchors.end()) path.push_back(*anchor);
-  return pki::check_revocation(path, {}, sources_for(place, place.profile.revocation));
 }
 
 }  // namespace devid::identity

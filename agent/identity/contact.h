@@ -21,20 +21,14 @@ struct Contact {
   std::vector<pki::Certificate> intermediates;  ///< of /cacerts; untrusted help for building chains
 };
 
-/// Reaches the first of the profile's servers that can be reached, `first` (an Endpoint::base, may be empty) before the
-/// others, all within the profile's deadline; authenticates it by what the profile and the identity's trust store
-/// trust, and follows a CA that has a new root, which is noticed and kept. `client` is whom the device is, if it shows
-/// a certificate. A server that nobody has accepted yet is asked for its CA certificates alone, without any credential:
-/// they are kept for the operator to look at, and the next one is tried. Errors: trust_missing, config_missing,
-/// config_invalid, and those of est::Session; of several servers, the error is that of one that has to be accepted, or
-/// of the first, and its reason names the others'.
+/// Reaches the first of the profile's servers that can be reached, within the profile's deadline: they are a ring, and
+/// `first` (an Endpoint::base, may be empty) is where it begins; authenticates it by what the profile and the
+/// identity's trust store trust, and follows a CA that has a new root, which is noticed and kept. `client` is whom the
+/// device is, if it shows a certificate. A server that nobody has accepted yet is asked for its CA certificates alone,
+/// without any credential: they are kept for the operator to look at, and the next one is tried. Errors: trust_missing,
+/// config_missing, config_invalid, and those of est::Session; of several servers, the error is that of one that has to
+/// be accepted, or the most telling one, and its reason names the others'.
 Result<Contact> contact(const Workplace& place, const std::optional<est::ClientCredential>& client,
                         std::string_view first);
-
-/// Whether a certificate that devid obtained is taken back, as far as the profile wants it known: leaf, intermediates
-/// of the `pool`, `anchors` of which one ends the chain. Errors: certificate_revoked, revocation_unknown, and those of
-/// pki::build_chain().
-Result<> check_own_revocation(const Workplace& place, const pki::Certificate& leaf,
-                              const std::vector<pki::Certificate>& pool, const std::vector<pki::Certificate>& anchors);
 
 }  // namespace devid::identity

@@ -52,6 +52,21 @@ bool fits(const Provenance& provenance, const Profile& profile) {
          std::ranges::find(endpoints, provenance.server, &est::Endpoint::base) != endpoints.end();
 }
 
+/// Whether it was the server's own trouble that a job came to nothing.
+bool another_may_do_better(Errc code) {
+  switch (code) {
+    case Errc::network_unreachable:
+    case Errc::network_timeout:
+    case Errc::proxy_failed:
+    case Errc::tls_failed:
+    case Errc::server_unavailable:
+    case Errc::server_protocol:
+    case Errc::answer_too_large:
+    case Errc::answer_malformed: return true;
+    default: return false;
+  }
+}
+
 /// So that a fleet does not look all at once: within a tenth of the interval around it.
 Seconds spread(Seconds interval, const Random& random) {
   const double share = 0.95 + (random() / 10);
@@ -228,12 +243,13 @@ Result<Rotation> Identity::attempt(JobKind kind, JobOptions options, const Surro
   if (auto written = write_record(directory_ / "state.json", record_); !written)
     return fail(std::move(written.error()));
   running_ = kind;
-  auto rotation = carry_out(kind, options, workplace(surroundings, observer));
+  const bool begins_anew = kind == JobKind::enroll && options.force;
+  auto rotation = carry_out(kind, options, workplace(surroundings, observer, begins_anew));
   running_.reset();
   return rotation;
 }
 
-Workplace Identity::workplace(const Surroundings& surroundings, JobObserver& observer) {
+Workplace Identity::workplace(const Surroundings& surroundings, JobObserver& observer, bool begins_anew) {
   return {.profile = *profile_,
           .tokens = surroundings.tokens,
           .store = *store_,
@@ -242,7 +258,10 @@ Workplace Identity::workplace(const Surroundings& surroundings, JobObserver& obs
           .abandoned_keys = *abandoned_keys_,
           .trust = *trust_,
           .revocation_cache = surroundings.revocation_cache,
+          .memory = memory_,
           .unanswered = record_.unanswered,
+          .begins_anew = begins_anew,
+          .begin_at = record_.begin_at,
           .traffic = traffic_,
           .idevid_certificates = surroundings.idevid_certificates,
           .idevid_memory = directory_ / "idevid.json"};
@@ -251,13 +270,14 @@ Workplace Identity::workplace(const Surroundings& surroundings, JobObserver& obs
 /// A look that fails changes nothing but the time of the next one; and, if the CA has revoked the certificate, the way
 /// from here.
 Result<Refreshed> Identity::look(const Surroundings& surroundings, JobObserver& observer) {
-  const auto before = record_.next_refresh;
+  const Record before = record_;
   const Seconds interval = profile_->server.cacerts_interval;
   const Time now = surroundings.clock.now();
   const auto soon = [&](const Error& error) {
-    return std::min(interval, wait_after_failure(error, 1, profile_->retry, surroundings.random));
+    return std::min(interval, wait_after_failure(error, record_.failed_looks, profile_->retry, surroundings.random));
   };
   // If this process dies of it, the next one does not begin with it.
+  record_.failed_looks += 1;
   record_.next_refresh = now + soon({});
   if (auto written = write_record(directory_ / "state.json", record_); !written)
     return fail(std::move(written.error()));
@@ -268,9 +288,11 @@ Result<Refreshed> Identity::look(const Surroundings& surroundings, JobObserver& 
   if (auto read = read_store(); !read) trouble_ = escaped(std::move(read.error()));
   if (generation_) record_.generation = generation_->number;
   if (looked) {
+    record_.failed_looks = 0;
     record_.next_refresh = now + spread(interval, surroundings.random);
   } else if (looked.error().code == Errc::cancelled) {
-    record_.next_refresh = before;
+    record_.failed_looks = before.failed_looks;
+    record_.next_refresh = before.next_refresh;
   } else {
     record_.next_refresh = surroundings.clock.now() + soon(looked.error());
   }
@@ -311,6 +333,19 @@ Result<JobResult> Identity::rotate(JobKind kind, JobOptions options, const Surro
   return std::holds_alternative<Deferred>(*rotation) ? JobResult::pending : JobResult::done;
 }
 
+/// Where the next job begins: at the server that has the request, or after one that came to nothing, so that its
+/// trouble keeps no device from the others.
+void Identity::choose_server(bool has_request) {
+  if (memory_.server.empty()) return;
+  const auto& endpoints = profile_->server.endpoints;
+  const auto last = std::ranges::find(endpoints, memory_.server, &est::Endpoint::base);
+  if (has_request || last == endpoints.end()) {
+    record_.begin_at = memory_.server;
+  } else {
+    record_.begin_at = (last + 1 == endpoints.end() ? endpoints.front() : *(last + 1)).base;
+  }
+}
+
 void Identity::settle_failure(const Error& error, const Record& before, const Surroundings& surroundings) {
   const auto began = record_.last_attempt;
   if (error.code == Errc::cancelled) {
@@ -320,6 +355,8 @@ void Identity::settle_failure(const Error& error, const Record& before, const Su
   } else {
     record_.last_error = escaped(error);
     record_.last_error->retry_after.reset();
+    const bool is_awaited = record_.pending_since && request_;
+    if (!is_awaited && another_may_do_better(error.code)) choose_server(false);
     record_.next_attempt =
         surroundings.clock.now() + wait_after_failure(error, record_.attempts, profile_->retry, surroundings.random);
   }
@@ -331,6 +368,7 @@ void Identity::settle(const Result<Rotation>& rotation, const Record& before, co
     settle_failure(rotation.error(), before, surroundings);
   } else if (const auto* deferred = std::get_if<Deferred>(&*rotation)) {
     const Time now = surroundings.clock.now();
+    choose_server(deferred->accepted);
     record_.attempts = 0;
     record_.last_error.reset();
     record_.unanswered = 0;
@@ -353,6 +391,7 @@ void Identity::settle(const Result<Rotation>& rotation, const Record& before, co
 Result<JobResult> Identity::run(JobKind kind, JobOptions options, const Surroundings& surroundings,
                                 JobObserver& observer) {
   const std::string doing = fmt::format("{} identity '{}'", job_kind_name(kind), name_);
+  memory_ = {};
   if (!profile_) return fail(while_doing(doing, profile_.error()));
   if (trouble_) {
     if (auto read = read_disk(); !read) {

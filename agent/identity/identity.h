@@ -60,11 +60,12 @@ class Identity {
   void read_recorded();
   void drop_what_was_of_a_request();
   Result<Rotation> attempt(JobKind kind, JobOptions options, const Surroundings& surroundings, JobObserver& observer);
-  Workplace workplace(const Surroundings& surroundings, JobObserver& observer);
+  Workplace workplace(const Surroundings& surroundings, JobObserver& observer, bool begins_anew = false);
   Result<JobResult> rotate(JobKind kind, JobOptions options, const Surroundings& surroundings, JobObserver& observer);
   Result<JobResult> refresh(const Surroundings& surroundings, JobObserver& observer);
   Result<Refreshed> look(const Surroundings& surroundings, JobObserver& observer);
   Result<Rotation> carry_out(JobKind kind, JobOptions options, const Workplace& place);
+  void choose_server(bool has_request);
   void settle(const Result<Rotation>& rotation, const Record& before, const Surroundings& surroundings);
   void settle_failure(const Error& error, const Record& before, const Surroundings& surroundings);
 
@@ -79,7 +80,8 @@ class Identity {
   std::optional<Request> request_;
   Record record_;
   std::optional<JobKind> running_;
-  est::Traffic traffic_;                           ///< of the job that is running, or ran last
+  est::Traffic traffic_;  ///< of the job that is running, or ran last
+  JobMemory memory_;
   std::unique_ptr<AbandonedKeys> abandoned_keys_;  ///< none while the directory cannot be used
   std::unique_ptr<TrustStore> trust_;              ///< likewise
 };

@@ -156,6 +156,11 @@ ProfileFile parse_profile(std::string_view text, const std::filesystem::path& fi
   profile.server = parse_server(top.table("server"));
   profile.idevid = parse_idevid(top, tokens);
   profile.key = parse_key(top.table("key"), profile.token);
+  if (profile.key.from_server && profile.server.renewal_operation == RenewalOperation::full_cmc) {
+    top.table("server").complain("renewal_operation",
+                                 "server.renewal_operation cannot be \"full-cmc\" with key.generated_by \"server\"",
+                                 "a Full PKI Request is for a key of the device: renew by \"simple\"");
+  }
   parse_subject(top.table("subject"), profile.names, facts, complaints, top);
   parse_alternatives(top.table("subject_alternative_names"), profile.names, facts, complaints);
   parse_facts(top.table("facts"), facts, profile.facts, complaints);

@@ -6,6 +6,7 @@
 
 #include "agent/identity/contact.h"
 #include "agent/identity/credential.h"
+#include "agent/identity/revocation_check.h"
 #include "agent/pki/chain.h"
 
 namespace devid::identity {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "agent/identity/application.h"
@@ -13,6 +14,8 @@
 
 namespace devid::identity {
 namespace {
+
+using std::chrono::steady_clock;
 
 /// So often in a row a request is presented while the server, that has answered what came before it, gives no usable
 /// answer: then it may be the request itself. Over the waits between them these are hours.
@@ -49,6 +52,7 @@ Result<Rotation> install(const Workplace& place, const Application& application,
     return fail(std::move(proven.error()));
   place.observer.entered(Phase::installing);
   provenance.created = place.clock.now();
+  provenance.server = application.contact.server;
   const Bytes certificate = accepted.leaf.der();
   const auto number = place.store.install({.token_key_pem = token_key_pem,
                                            .leaf = std::move(accepted.leaf),
@@ -193,7 +197,8 @@ Result<Rotation> present(const Workplace& place, const Application& application,
   if (const auto* generated = std::get_if<est::GeneratedKey>(&*outcome))
     return take_generated(place, application, submission, *generated);
   place.observer.entered(Phase::pending);
-  return Deferred{.retry_after = std::get<est::Pending>(*outcome).retry_after};
+  const auto& pending = std::get<est::Pending>(*outcome);
+  return Deferred{.retry_after = pending.retry_after, .accepted = pending.accepted};
 }
 
 /// Destroys the key of a request that was never kept, or drops one that a failure has made useless. What cannot be
@@ -208,9 +213,17 @@ void drop_if_useless(const Workplace& place, Submission& submission, const Resul
   }
 }
 
+/// A token may take minutes to make a key: the network's time does not pass meanwhile.
+void put_off_deadline(const Workplace& place, const Application& application, steady_clock::duration by) {
+  application.contact.session->put_off_deadline(by);
+  if (place.memory.deadline) *place.memory.deadline += by;
+}
+
 Result<Rotation> begin(const Workplace& place, const Application& application) {
+  const auto began = steady_clock::now();
   if (auto entered = enter(place, Phase::creating_key); !entered) return fail(std::move(entered.error()));
   auto submission = Submission::begin(place, application);
+  put_off_deadline(place, application, steady_clock::now() - began);
   if (!submission) return fail(std::move(submission.error()));
   if (auto entered = enter(place, Phase::requesting); !entered) {
     submission->close_key();

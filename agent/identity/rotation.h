@@ -18,6 +18,7 @@ struct Rotated {
 /// The CA has the request and needs time; 0 s: it did not say how much.
 struct Deferred {
   Seconds retry_after;
+  bool accepted = true;  ///< est::Pending::accepted
 };
 using Rotation = std::variant<Rotated, Deferred>;
 

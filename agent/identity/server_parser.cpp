@@ -141,7 +141,12 @@ std::optional<ProxySettings> parse_proxy(TableParser table) {
     table.complain_missing("url", "write http://HOST:PORT, https://HOST:PORT or socks5://HOST:PORT");
   }
   proxy.login = parse_login(table, "server.proxy");
-  for (auto& [exception, where] : table.strings("exceptions")) proxy.exceptions.push_back(std::move(exception));
+  for (auto& [exception, where] : table.strings("exceptions")) {
+    if (const auto checked = est::check_exception(exception); !checked)
+      table.complain("exceptions", fmt::format("server.proxy.exceptions: {}", checked.error().what),
+                     checked.error().hint);
+    proxy.exceptions.push_back(std::move(exception));
+  }
   proxy.trust_anchors = table.absolute_path("trust_anchors").value_or("");
   if (proxy.url.starts_with("https://") && !table.has("trust_anchors"))
     table.complain_missing("trust_anchors", "give the absolute path of a PEM file with the CA of the proxy");
@@ -221,6 +226,14 @@ Server parse_server(TableParser table) {
   server.renewal_operation =
       parse_word(table, "renewal_operation", "server.renewal_operation", operations, server.renewal_operation);
   parse_times(table, server);
+  const bool is_tied =
+      server.channel_binding == ChannelBinding::tls_unique || server.channel_binding == ChannelBinding::tls_exporter;
+  if (is_tied && server.renewal_operation == RenewalOperation::full_cmc) {
+    table.complain("channel_binding",
+                   "server.channel_binding cannot be demanded with server.renewal_operation \"full-cmc\"",
+                   "a Full PKI Request is signed by the current credential instead: write \"auto\", or renew by "
+                   "\"simple\"");
+  }
   if (server.channel_binding == ChannelBinding::tls_unique && server.tls.minimum == est::TlsOptions::Version::tls_1_3) {
     table.complain("channel_binding", "server.channel_binding cannot be 'tls-unique' with server.tls.minimum \"1.3\"",
                    "TLS 1.3 has no tls-unique (RFC 8446 C.5): allow 1.2, or write \"tls-exporter\"");

@@ -22,11 +22,15 @@ bool misses_binding(const Error& error) {
          est::speaks_of_binding(error.reason);
 }
 
+/// Whether it goes by a Full PKI Request, which is signed by the current credential.
+bool is_full_cmc(const Workplace& place, const Application& application) {
+  return application.kind == JobKind::renew && place.profile.server.renewal_operation == RenewalOperation::full_cmc;
+}
+
 /// Whether requests are tied to their connection from the beginning.
 bool is_bound_from_the_beginning(const Workplace& place, const Application& application) {
   const Server& server = place.profile.server;
-  // A Full PKI Request is signed by the current credential instead.
-  if (application.kind == JobKind::renew && server.renewal_operation == RenewalOperation::full_cmc) return false;
+  if (is_full_cmc(place, application)) return false;
   const bool wanted = application.plan.wants_binding;
   switch (server.channel_binding) {
     case ChannelBinding::tls_unique:
@@ -105,7 +109,27 @@ Result<Submission> Submission::begin(const Workplace& place, const Application& 
 Submission Submission::resume(const Workplace& place, const Application& application, Request request) {
   Submission submission(place, application, std::move(request));
   submission.kept_ = true;
+  submission.free_of_other_connections();
   return submission;
+}
+
+/// A server that checks the binding refuses one of another connection: the request is tied to this one, as the server
+/// wished before, or to none where the profile will have none.
+void Submission::free_of_other_connections() {
+  if (bound_ || !pki::has_challenge_password(request_.csr)) return;
+  if (may_bind()) {
+    application_.contact.session->bind(est::BindingKind::tls_unique);
+    bound_ = true;
+  } else {
+    stale_ = true;
+  }
+}
+
+/// Whether a request that is not tied to its connection from the beginning may be later.
+bool Submission::may_bind() const {
+  const Server& server = place_.profile.server;
+  return server.channel_binding == ChannelBinding::automatic &&
+         server.tls.minimum == est::TlsOptions::Version::tls_1_2 && !is_full_cmc(place_, application_);
 }
 
 void Submission::close_key() {
@@ -128,7 +152,7 @@ Result<> Submission::open_key() {
 
 /// The request for this connection, on disk before it is sent.
 Result<Bytes> Submission::make(const std::optional<std::string>& binding) {
-  if (kept_ && !binding) return request_.csr;
+  if (kept_ && !binding && !stale_) return request_.csr;
   auto spec = spec_of(place_, application_);
   if (!spec) return fail(std::move(spec.error()));
   spec->challenge_password = binding;
@@ -139,16 +163,17 @@ Result<Bytes> Submission::make(const std::optional<std::string>& binding) {
   const auto saved = kept_ ? place_.store.replace_request(request_) : place_.store.save_request(request_);
   if (!saved) return fail(saved.error());
   kept_ = true;
+  stale_ = false;
   place_.abandoned_keys.keep(request_.token_key_pem);
   return csr;
 }
 
 Result<est::CsrSource> Submission::source() {
   std::size_t most = request_.csr.size();
-  if (bound_) {
+  if (bound_ || stale_) {
     auto spec = spec_of(place_, application_);
     if (!spec) return fail(std::move(spec.error()));
-    spec->challenge_password = std::string(longest_binding, '=');
+    if (bound_) spec->challenge_password = std::string(longest_binding, '=');
     const auto largest = pki::largest_csr(request_.provenance.public_key, *spec);
     if (!largest) return fail(largest.error());
     most = *largest;
@@ -157,8 +182,8 @@ Result<est::CsrSource> Submission::source() {
 }
 
 Result<Outcome> Submission::post() {
+  if (is_full_cmc(place_, application_)) return post_cmc();
   const bool renews = application_.kind == JobKind::renew;
-  if (renews && place_.profile.server.renewal_operation == RenewalOperation::full_cmc) return post_cmc();
   const auto source = this->source();
   if (!source) return fail(source.error());
   est::Session& session = *application_.contact.session;
@@ -170,18 +195,17 @@ Result<Outcome> Submission::post() {
 Result<Outcome> Submission::post_cmc() {
   const std::optional<Credential>& credential = application_.credential;
   if (!credential) return fail({.code = Errc::internal, .what = "a renewal has no credential"});
+  const auto csr = make(std::nullopt);
+  if (!csr) return fail(csr.error());
   auto message = pki::make_cmc_request(
-      request_.csr,
-      {.certificate = credential->certificate, .chain = credential->chain, .key = *application_.signing_key});
+      *csr, {.certificate = credential->certificate, .chain = credential->chain, .key = *application_.signing_key});
   if (!message) return fail(std::move(message.error()));
   return outcome_of(application_.contact.session->full_cmc(*message, application_.contact.anchors, place_.clock.now()));
 }
 
 Result<Outcome> Submission::send() {
   auto outcome = post();
-  const bool may_bind = !bound_ && place_.profile.server.channel_binding == ChannelBinding::automatic &&
-                        place_.profile.server.tls.minimum == est::TlsOptions::Version::tls_1_2;
-  if (outcome || !may_bind || !misses_binding(outcome.error())) return outcome;
+  if (outcome || bound_ || !may_bind() || !misses_binding(outcome.error())) return outcome;
   notice(place_, "the server misses the proof of possession; it gets one: " + outcome.error().sentence());
   application_.contact.session->bind(est::BindingKind::tls_unique);
   bound_ = true;

@@ -24,7 +24,8 @@ class Submission {
  public:
   /// A request for a key that was just made. Nothing of it is on disk yet.
   static Result<Submission> begin(const Workplace& place, const Application& application);
-  /// The request that the store keeps. Its key is opened only if the request has to be made anew.
+  /// The request that the store keeps. Its key is opened only if the request has to be made anew: one that is tied to
+  /// an earlier connection always is.
   static Submission resume(const Workplace& place, const Application& application, Request request);
 
   /// Sends it, by the operation that kind of job and profile ask for. A server that answers that it misses the proof of
@@ -40,6 +41,8 @@ class Submission {
 
  private:
   Submission(const Workplace& place, const Application& application, Request request);
+  [[nodiscard]] bool may_bind() const;
+  void free_of_other_connections();
   Result<> open_key();
   Result<Bytes> make(const std::optional<std::string>& binding);
   Result<est::CsrSource> source();
@@ -50,6 +53,7 @@ class Submission {
   const Application& application_;
   Request request_;
   bool kept_ = false;
+  bool stale_ = false;  ///< what is kept is tied to a connection that is gone, and is made again without
   bool bound_ = false;  ///< by the profile's will, the server's wish in /csrattrs, or its refusal
   std::unique_ptr<PrivateKey> key_;
   std::unique_ptr<SigningKey> signing_key_;

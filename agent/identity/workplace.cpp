@@ -26,6 +26,7 @@ void destroy_key(const Workplace& place, Token& token, const std::string& name, 
 }
 
 void notice(const Workplace& place, std::string sentence, std::vector<Notice::Field> fields) {
+  if (!place.memory.noticed.insert(sentence).second) return;
   place.observer.noticed({.sentence = std::move(sentence), .fields = std::move(fields)});
 }
 

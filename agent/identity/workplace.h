@@ -1,7 +1,10 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -19,6 +22,15 @@
 
 namespace devid::identity {
 
+/// What a job remembers on its way.
+struct JobMemory {
+  std::set<std::string> unreached;  ///< URLs of revocation that did not answer
+  std::set<std::string> noticed;    ///< sentences
+  /// Of all network business. Time that the token takes to make a key is not charged.
+  std::optional<std::chrono::steady_clock::time_point> deadline;
+  std::string server;  ///< est::Endpoint::base of the last one that it was in contact with
+};
+
 /// What a job of one identity works on. All of it is borrowed.
 struct Workplace {
   const Profile& profile;
@@ -29,9 +41,12 @@ struct Workplace {
   AbandonedKeys& abandoned_keys;  ///< takes the keys that the token could not destroy now
   TrustStore& trust;
   pki::RevocationCache& revocation_cache;
+  JobMemory& memory;
   /// How often in a row the request on disk was presented and not answered; counted here.
   std::uint32_t& unanswered;
-  est::Traffic& traffic;                                          ///< what the job has cost so far
+  bool begins_anew = false;  ///< somebody insists on an enrollment: what the CA was before does not bind it
+  std::string begin_at;      ///< est::Endpoint::base of the server to begin with; empty: as the profile has them
+  est::Traffic& traffic;     ///< what the job has cost so far
   const std::vector<std::filesystem::path>& idevid_certificates;  ///< Configuration::idevid_certificates
   std::filesystem::path idevid_memory;                            ///< of open_idevid()
 };
@@ -45,7 +60,7 @@ Result<Token*> find_token(const Tokens& tokens, const std::string& name);
 /// Destroys a key by what PrivateKey::pem() returned; one that cannot be destroyed now is remembered.
 void destroy_key(const Workplace& place, Token& token, const std::string& name, const std::string& pem);
 
-/// What an operator should know of, from this job on.
+/// What an operator should know of, from this job on. Each sentence once a job.
 void notice(const Workplace& place, std::string sentence, std::vector<Notice::Field> fields = {});
 
 }  // namespace devid::identity

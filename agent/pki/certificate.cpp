@@ -59,6 +59,13 @@ std::string name_text(const X509_NAME* name) {
   return printable(as_text(bio_bytes(bio.get())), name_limit);
 }
 
+/// Of a library context of its own, and fetched once: fingerprints are made on every thread, while another one may turn
+/// OpenSSL's default properties to FIPS (est::FipsMode), from which an EVP_sha256() is fetched at each use. Never freed.
+const EVP_MD* sha256_for_display() {
+  static const EVP_MD* const digest = EVP_MD_fetch(OSSL_LIB_CTX_new(), "SHA256", nullptr);
+  return digest;
+}
+
 }  // namespace
 
 Result<Certificate> Certificate::from_der(BytesView der) {
@@ -109,7 +116,7 @@ std::string Certificate::serial_number() const {
 std::string Certificate::fingerprint() const {
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
   unsigned size = 0;
-  if (X509_digest(get(), EVP_sha256(), digest.data(), &size) != 1) return {};
+  if (X509_digest(get(), sha256_for_display(), digest.data(), &size) != 1) return {};
   return to_hex(to_bytes(digest.data(), size));
 }
 

@@ -27,7 +27,9 @@ Error untrusted(std::string reason) {
           .retry = Retry::later,
           .what = "the certificate does not lead to a trust anchor",
           .reason = std::move(reason),
-          .hint = "compare the configured trust anchors with the CA that issues"};
+          .hint =
+              "compare the trust anchors with the CA that issues: trust_anchors in the profile's [certificate], or "
+              "those of its [server]; after a move to another CA, devidctl enroll --force"};
 }
 
 /// What OpenSSL's verifier found, and on which certificate.

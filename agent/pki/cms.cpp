@@ -10,6 +10,7 @@ using Message = Owned<CMS_ContentInfo, CMS_ContentInfo_free>;
 using Stack = Owned<STACK_OF(X509), [](STACK_OF(X509) * stack) { sk_X509_pop_free(stack, X509_free); }>;
 
 constexpr int limit = 64;
+constexpr std::size_t shown_name = 200;  ///< bytes of a subject in a remark
 constexpr std::string_view hint =
     "see the EST server's log: it must send a certs-only CMS message (RFC 7030 4.1.3, 4.2.3)";
 
@@ -32,9 +33,8 @@ Result<> check_certs_only(CMS_ContentInfo* message) {
   return {};
 }
 
-}  // namespace
-
-Result<std::vector<Certificate>> read_certs_only(BytesView der) {
+/// The certificates of a message that holds them and nothing else.
+Result<Stack> certificates_of(BytesView der) {
   ERR_clear_error();
   const unsigned char* position = as_uchar(der);
   const unsigned char* const end = position + der.size();
@@ -48,19 +48,50 @@ Result<std::vector<Certificate>> read_certs_only(BytesView der) {
   if (position != end) return fail(malformed(std::to_string(end - position) + " bytes follow the CMS message"));
   if (auto checked = check_certs_only(message.get()); !checked) return fail(std::move(checked.error()));
 
-  const Stack stack(CMS_get1_certs(message.get()));
+  Stack stack(CMS_get1_certs(message.get()));
   const int count = sk_X509_num(stack.get());
   ERR_clear_error();
   if (count <= 0) return fail(malformed("the CMS message holds no certificate"));
   if (count > limit)
     return fail(malformed("the CMS message holds more than " + std::to_string(limit) + " certificates"));
+  return stack;
+}
+
+Result<Certificate> strictly(X509* certificate) {
+  return Certificate::from_der(Certificate::from_x509(certificate).der());
+}
+
+}  // namespace
+
+Result<std::vector<Certificate>> read_certs_only(BytesView der) {
+  const auto stack = certificates_of(der);
+  if (!stack) return fail(stack.error());
   std::vector<Certificate> certificates;
-  for (int i = 0; i < count; ++i) {
-    auto certificate = Certificate::from_der(Certificate::from_x509(sk_X509_value(stack.get(), i)).der());
+  for (int i = 0; i < sk_X509_num(stack->get()); ++i) {
+    auto certificate = strictly(sk_X509_value(stack->get(), i));
     if (!certificate) return fail(malformed(certificate.error().sentence()));
     certificates.push_back(std::move(*certificate));
   }
   return certificates;
+}
+
+Result<OfferedCertificates> read_ca_certificates(BytesView der) {
+  const auto stack = certificates_of(der);
+  if (!stack) return fail(stack.error());
+  OfferedCertificates offered;
+  for (int i = 0; i < sk_X509_num(stack->get()); ++i) {
+    X509* const each = sk_X509_value(stack->get(), i);
+    auto certificate = strictly(each);
+    if (certificate) {
+      offered.certificates.push_back(std::move(*certificate));
+    } else {
+      offered.remarks.push_back(printable(Certificate::from_x509(each).subject(), shown_name) + ": " +
+                                certificate.error().sentence());
+    }
+  }
+  if (offered.certificates.empty())
+    return fail(malformed("none of its certificates can be read: " + offered.remarks[0]));
+  return offered;
 }
 
 }  // namespace devid::pki

@@ -233,4 +233,12 @@ bool asks_for(BytesView csr, const Names& names) {
          der_of(asked.get()) == der_of(alternatives->get());
 }
 
+bool has_challenge_password(BytesView csr) {
+  const unsigned char* position = as_uchar(csr);
+  const Request request(d2i_X509_REQ(nullptr, &position, static_cast<long>(csr.size())));
+  const bool has = request && X509_REQ_get_attr_by_NID(request.get(), NID_pkcs9_challengePassword, -1) >= 0;
+  ERR_clear_error();
+  return has;
+}
+
 }  // namespace devid::pki

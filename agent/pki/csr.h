@@ -47,4 +47,7 @@ Result<std::size_t> largest_csr(const PublicKey& key, const CsrSpec& spec);
 /// Whether a request of make_csr, DER, asks for exactly these names.
 bool asks_for(BytesView csr, const Names& names);
 
+/// Whether a request of make_csr, DER, has a challengePassword: it is tied to a connection, which may be gone.
+bool has_challenge_password(BytesView csr);
+
 }  // namespace devid::pki

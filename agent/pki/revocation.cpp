@@ -10,6 +10,9 @@
 namespace devid::pki {
 namespace {
 
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
 constexpr std::size_t urls_of_a_kind = 3;
 constexpr unsigned most_downloads = 12;
 constexpr std::size_t longest_detail = 200;
@@ -54,6 +57,11 @@ std::vector<Place> places_of(const RevocationQuestion& question) {
 
 std::string memory_of(const RevocationQuestion& question) { return "revoked " + question.subject.fingerprint(); }
 
+/// Whether a place is better left alone for a while: nothing came from there.
+bool is_unreached(Errc code) {
+  return code == Errc::network_unreachable || code == Errc::network_timeout || code == Errc::proxy_failed;
+}
+
 Error revoked(const RevocationQuestion& question, std::string_view detail) {
   return {.code = Errc::certificate_revoked,
           .retry = Retry::after_operator,
@@ -77,6 +85,8 @@ class Check {
       sources_.cache.keep(memory_of(question), as_bytes(statement->detail), question.subject.not_after(), question.now, Seconds::max());
     return fail(revoked(question, statement->detail));
   }
+  /// Whether the last certificate said where to ask.
+  [[nodiscard]] bool had_places() const { return had_places_; }
 
  private:
   Result<RevocationStatement> ask(const RevocationQuestion& question, BytesView stapled) {
@@ -89,7 +99,9 @@ class Check {
       if (statement) return statement;
       note("stapled", statement.error());
     }
-    for (const Place& place : places_of(question)) {
+    const auto places = places_of(question);
+    had_places_ = !places.empty();
+    for (const Place& place : places) {
       auto statement = consult(place, question);
       if (statement || statement.error().code == Errc::cancelled) return statement;
       note(printable(place.download.url, 100), statement.error());
@@ -108,16 +120,30 @@ class Check {
       if (auto statement = place.read(*kept, question)) return statement;
       sources_.cache.drop(place.key);
     }
-    if (downloads_left_ == 0) return fail(unusable_statement("too many places were asked already"));
-    --downloads_left_;
-    const auto body = sources_.download(place.download);
-    if (!body) return fail(body.error());
+    auto body = download(place.download);
+    if (!body) return fail(std::move(body.error()));
     auto statement = place.read(*body, question);
     if (statement) sources_.cache.keep(place.key, *body, statement->until, question.now);
     return statement;
   }
 
+  Result<Bytes> download(Download what) {
+    if (downloads_left_ == 0) return fail(unusable_statement("too many places were asked already"));
+    if (sources_.unreached != nullptr && sources_.unreached->contains(what.url))
+      return fail(unusable_statement("it did not answer before, and is not asked again so soon"));
+    if (sources_.end) {
+      what.time = std::chrono::duration_cast<milliseconds>(*sources_.end - steady_clock::now()) / 2;
+      if (*what.time <= milliseconds(0)) return fail(unusable_statement("no time is left to ask it"));
+    }
+    --downloads_left_;
+    auto body = sources_.download(what);
+    if (!body && sources_.unreached != nullptr && is_unreached(body.error().code))
+      sources_.unreached->insert(std::move(what.url));
+    return body;
+  }
+
   const RevocationSources& sources_;
+  bool had_places_ = false;
   unsigned downloads_left_ = most_downloads;
 };
 
@@ -127,18 +153,22 @@ Result<> check_revocation(const std::vector<Certificate>& chain, BytesView stapl
   if (sources.policy == RevocationPolicy::off) return {};
   Check check(sources);
   std::optional<Error> unknown;
+  bool was_asked = false;
   for (std::size_t i = 0; i + 1 < chain.size(); ++i) {
     const RevocationQuestion question{.subject = chain[i], .issuer = chain[i + 1], .now = sources.now};
     auto checked = check.certificate(question, i == 0 ? stapled : BytesView());
     if (checked) continue;
     if (checked.error().code != Errc::revocation_unknown) return checked;
+    was_asked = was_asked || check.had_places();
     if (!unknown) {
       unknown = std::move(checked.error());
     } else {
       unknown->reason.append("; ").append(checked.error().sentence());
     }
   }
-  if (unknown && sources.policy == RevocationPolicy::hard) return fail(std::move(*unknown));
+  if (!unknown) return {};
+  if (sources.policy == RevocationPolicy::hard) return fail(std::move(*unknown));
+  if (was_asked && sources.on_unknown) sources.on_unknown(*unknown);
   return {};
 }
 

@@ -107,6 +107,31 @@ TEST_F(ADeviceWhoseCaHasANewRoot, ChangesNothingForALinkThatDoesNotHoldAndSaysSo
   EXPECT_EQ(current("trust-anchors.pem"), anchors);
   EXPECT_EQ(device_.status()["generation"], 1);
   EXPECT_THAT(device_.bus().log(), HasSubstr("identity 'gateway': the CA offers what is not trusted"));
+  const std::string log = device_.bus().log();
+  const std::string entry = "generation 1 is in place";
+  EXPECT_EQ(log.find(entry), log.rfind(entry)) << "a look that brought nothing is no news: " << log;
+}
+
+TEST_F(ADeviceWhoseCaHasANewRoot, SaysWhenItLooksAgainAfterALookThatFailed) {
+  device_.server().misbehave(EstOperation::cacerts, misbehaviour("status-503"));
+  let_a_look_be_due();
+  EXPECT_NE(device_.ctl({"run-due"}).status, 0);
+  EXPECT_THAT(device_.bus().log(), HasSubstr("the credential of generation 1 stays; looks again at 20"));
+}
+
+TEST_F(ADeviceWhoseCaHasANewRoot, RenewsBehindALookThatIsUnderWay) {
+  device_.server().misbehave(EstOperation::cacerts, misbehaviour("late"), 1);
+  let_a_look_be_due();
+  const auto connection = sdbus::createSessionBusConnectionWithAddress(device_.bus().address());
+  std::vector<sdbus::ObjectPath> jobs;
+  sdbus::createProxy(*connection, "org.devid1", "/org/devid1")
+      ->callMethod("RunDue")
+      .onInterface("org.devid1.Manager")
+      .storeResultsTo(jobs);
+  ASSERT_EQ(jobs.size(), 1U);
+  const auto renewed = device_.ctl({"renew", "gateway"});
+  EXPECT_EQ(renewed.status, 0) << renewed.errors << device_.bus().log();
+  EXPECT_EQ(device_.status()["generation"], 2) << "the look is not the renewal";
 }
 
 }  // namespace

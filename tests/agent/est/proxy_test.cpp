@@ -102,5 +102,18 @@ TEST(AProxy, IsPassedByForItsExceptionsAlone) {
   EXPECT_FALSE(is_excepted(except({}), "example.com"));
 }
 
+TEST(AnException, IsAHostADomainAnAddressOrANetwork) {
+  for (const char* good : {"*", "example.net", ".example.net", "example.net.", "host", "a-1.b_2", "192.0.2.7",
+                           "10.0.0.0/8", "0.0.0.0/0", "fd00::/8", "::1", "2001:db8::7/128"})
+    EXPECT_TRUE(check_exception(good)) << good;
+  for (const char* bad : {"", ".", "..", "a..b", "10.0.0.0/99", "10.0.0/8", "10.0.0", "fd00::/129", "10.0.0.0/",
+                          "10.0.0.0/8x", "http://x", "x:80", "[::1]", "*.example.net", "a b", "x/8"}) {
+    const auto checked = check_exception(bad);
+    ASSERT_FALSE(checked) << bad;
+    EXPECT_EQ(checked.error().code, Errc::config_invalid);
+    EXPECT_FALSE(checked.error().hint.empty());
+  }
+}
+
 }  // namespace
 }  // namespace devid::est

@@ -1,5 +1,9 @@
 #include <gmock/gmock.h>
 
+#include <thread>
+
+#include "agent/est/body.h"
+#include "agent/pki/csr.h"
 #include "tests/agent/identity/site.h"
 #include "tests/support/certificate_of.h"
 
@@ -22,6 +26,7 @@ class AProfileOfItsOwn : public Site {
   [[nodiscard]] static std::string anchors() {
     return "trust_anchors = \"" + Authorities::get().operator_ca.certificate.string() + "\"\n";
   }
+  static Bytes request_in(const std::string& body) { return est::decode_body(body).value_or(Bytes()); }
   [[nodiscard]] std::vector<std::string> targets() const {
     std::vector<std::string> all;
     for (const auto& request : server_->requests()) all.push_back(request.target.substr(request.target.rfind('/') + 1));
@@ -58,6 +63,43 @@ TEST_F(AProfileOfItsOwn, TiesTheRequestToItsConnection) {
   renew();
   expect_usable_current();
   for (const auto& request : server_->requests()) EXPECT_EQ(request.tls_version, "TLSv1.2");
+}
+
+TEST_F(AProfileOfItsOwn, TiesAKeptRequestToTheConnectionThatPresentsItAgain) {
+  write(url() + anchors() + "channel_binding = \"tls-unique\"\n");
+  server_->misbehave(EstOperation::simpleenroll, misbehaviour("status-202"), 1);
+  ASSERT_TRUE(run(JobKind::enroll));
+  const auto first = posted().back();
+  write(url() + anchors());
+  enroll();
+  ASSERT_EQ(posted().size(), 2U) << "it does not wait for a refusal";
+  EXPECT_NE(posted().back(), first);
+  EXPECT_TRUE(pki::has_challenge_password(request_in(posted().back())));
+  EXPECT_EQ(hardware_.made_keys(), 1U);
+  expect_usable_current();
+}
+
+TEST_F(AProfileOfItsOwn, FreesAKeptRequestOfItsConnectionWhereThatIsTurnedOff) {
+  write(url() + anchors() + "channel_binding = \"tls-unique\"\n");
+  server_->misbehave(EstOperation::simpleenroll, misbehaviour("status-202"), 2);
+  ASSERT_TRUE(run(JobKind::enroll));
+  EXPECT_TRUE(pki::has_challenge_password(request_in(posted().back())));
+  write(url() + anchors() + "channel_binding = \"off\"\n");
+  ASSERT_TRUE(run(JobKind::enroll));
+  const auto freed = posted().back();
+  EXPECT_FALSE(pki::has_challenge_password(request_in(freed)));
+  enroll();
+  EXPECT_EQ(posted().back(), freed) << "once";
+  EXPECT_EQ(hardware_.made_keys(), 1U);
+  expect_usable_current();
+}
+
+TEST_F(AProfileOfItsOwn, ChargesTheNetworkWithNoTimeThatATokenTakesForAKey) {
+  write(url() + anchors() + "deadline = \"5s\"\n");
+  observer_.at_phase = [](Phase phase) {
+    if (phase == Phase::creating_key) std::this_thread::sleep_for(std::chrono::milliseconds(5100));
+  };
+  enroll();
 }
 
 TEST_F(AProfileOfItsOwn, TrustsNobodyBeforeAnOperatorDoes) {
@@ -106,6 +148,12 @@ TEST_F(AProfileOfItsOwn, KeepsItsCredentialWhereALookFails) {
   EXPECT_EQ(status().state, identity::State::valid);
   EXPECT_EQ(status().attempts, 0U);
   expect_usable_current();
+
+  ASSERT_FALSE(run(JobKind::refresh));
+  EXPECT_EQ(status().outlook->situation.record.failed_looks, 2U) << "so that the waits grow";
+  server_->behave();
+  ASSERT_TRUE(run(JobKind::refresh));
+  EXPECT_EQ(status().outlook->situation.record.failed_looks, 0U);
 }
 
 }  // namespace

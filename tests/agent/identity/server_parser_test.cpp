@@ -47,7 +47,7 @@ urls = ["https://a.example", "https://[2001:db8::7]:8443/.well-known/est/x"]
 trust_anchors = "system"
 cacerts_interval = "12h"
 revocation = "hard"
-channel_binding = "tls-exporter"
+channel_binding = "off"
 renewal_operation = "full-cmc"
 connect_timeout = "5s"
 timeout = "2min"
@@ -72,7 +72,7 @@ groups = "P-384"
   EXPECT_EQ(server.trust, ServerTrust(SystemAnchors{}));
   EXPECT_EQ(server.cacerts_interval, std::chrono::hours(12));
   EXPECT_EQ(server.revocation, pki::RevocationPolicy::hard);
-  EXPECT_EQ(server.channel_binding, ChannelBinding::tls_exporter);
+  EXPECT_EQ(server.channel_binding, ChannelBinding::off);
   EXPECT_EQ(server.renewal_operation, RenewalOperation::full_cmc);
   EXPECT_EQ(server.deadline, std::chrono::minutes(10));
   EXPECT_EQ(server.authentication.login, (Login{.user = "gateway", .password = SystemdCredential{"est"}}));
@@ -134,6 +134,12 @@ TEST(AWrongServer, IsComplainedAboutWhereItIsWritten) {
       {least + "channel_binding = \"yes\"\n", "4:19: server.channel_binding cannot be 'yes'"},
       {least + "channel_binding = \"tls-unique\"\n[server.tls]\nminimum = \"1.3\"\n",
        "4:19: server.channel_binding cannot be 'tls-unique' with"},
+      {least + "channel_binding = \"tls-exporter\"\nrenewal_operation = \"full-cmc\"\n",
+       "4:19: server.channel_binding cannot be demanded with"},
+      {least + "renewal_operation = \"full-cmc\"\n" + key + "generated_by = \"server\"\n",
+       "4:21: server.renewal_operation cannot be \"full-cmc\" with key.generated_by"},
+      {least + "[server.proxy]\nurl = \"http://a:1\"\nexceptions = [\"a.example\", \"10.0.0.0/99\"]\n",
+       "6:14: server.proxy.exceptions: '10.0.0.0/99' is no host"},
       {least + "renewal_operation = \"cmc\"\n", "4:21: server.renewal_operation cannot be 'cmc'"},
       {least + login + "user = \"a\"\n", "5:8: server.authentication.password is missing"},
       {least + login + "password = \"/p\"\n", "5:12: server.authentication.user is missing"},

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <openssl/evp.h>
 #include <openssl/obj_mac.h>
 
 #include <algorithm>
@@ -55,6 +56,16 @@ TEST_F(ACertificate, SaysWhatOpensslSays) {
   EXPECT_EQ(as_text(certificate.der()), test::pem_to_der(made.certificate_pem));
   EXPECT_FALSE(certificate.is_self_issued());
   EXPECT_TRUE(certificate_of(pki.ca("root").certificate_pem).is_self_issued());
+}
+
+TEST_F(ACertificate, HasItsFingerprintWhileAnotherThreadWantsFips) {
+  const Certificate certificate = certificate_of(pki.issue({}).certificate_pem);
+  const std::string fingerprint = certificate.fingerprint();
+  ASSERT_EQ(EVP_default_properties_enable_fips(nullptr, 1), 1);
+  const std::string meanwhile = certificate.fingerprint();
+  EXPECT_EQ(EVP_default_properties_enable_fips(nullptr, 0), 1);
+  EXPECT_EQ(fingerprint.size(), 64U);
+  EXPECT_EQ(meanwhile, fingerprint);
 }
 
 TEST_F(ACertificate, HasThePublicKeyThatOpensslSees) {

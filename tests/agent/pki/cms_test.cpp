@@ -95,6 +95,27 @@ TEST_F(AnswerOfACa, NeverCrashesOrLiesOnADamagedByte) {
   }
 }
 
+TEST_F(AnswerOfACa, IsNotSpoiledByOneCertificateThatCannotBeReadWhereItIsAllThatACaOffers) {
+  const std::string& root = pki.ca("root").certificate_pem;
+  const std::string odd = test::pem_to_der(leaf);
+  std::string no_date = odd;
+  no_date.replace(no_date.find("\x17\x0d") + 4, 2, "99");  // the month of its notBefore
+  std::string message = pki.certs_only({root, leaf});
+  message.replace(message.find(odd), odd.size(), no_date);
+  const auto offered = read_ca_certificates(as_bytes(message));
+  ASSERT_TRUE(offered) << offered.error().sentence();
+  EXPECT_THAT(offered->certificates, ElementsAre(certificate_of(root)));
+  EXPECT_THAT(offered->remarks, ElementsAre(testing::AllOf(HasSubstr("CN=gateway: "), HasSubstr("no date"))));
+  expect_malformed(message, "no date");
+
+  message = pki.certs_only({leaf});
+  message.replace(message.find(odd), odd.size(), no_date);
+  const auto nothing = read_ca_certificates(as_bytes(message));
+  ASSERT_FALSE(nothing);
+  EXPECT_EQ(nothing.error().code, Errc::answer_malformed);
+  EXPECT_THAT(nothing.error().reason, HasSubstr("none of its certificates can be read"));
+}
+
 TEST_F(AnswerOfACa, IsRefusedWithoutCertificates) { expect_malformed(pki.certs_only({}), "holds no certificate"); }
 
 TEST_F(AnswerOfACa, MayHoldSixtyFourCertificatesAndNoMore) {

@@ -53,7 +53,14 @@ class ACheckOfAChain : public testing::Test {
     };
     return check_revocation({certificate_of(leaf.certificate_pem), certificate_of(intermediate.certificate_pem),
                              certificate_of(pki.ca("root").certificate_pem)},
-                            as_bytes(stapled), {.policy = policy, .download = download, .cache = cache, .now = now});
+                            as_bytes(stapled),
+                            {.policy = policy,
+                             .download = download,
+                             .cache = cache,
+                             .now = now,
+                             .end = end,
+                             .unreached = &unreached,
+                             .on_unknown = [this](const Error& error) { told.push_back(error.sentence()); }});
   }
   void expect_passed(const Result<>& checked, const std::string& what) {
     EXPECT_TRUE(checked) << what << ": " << checked.error().sentence();
@@ -79,6 +86,9 @@ class ACheckOfAChain : public testing::Test {
   std::map<std::string, std::string> places;
   Errc failure = Errc::network_unreachable;
   std::vector<Download> asked;
+  std::optional<std::chrono::steady_clock::time_point> end;
+  std::set<std::string> unreached;
+  std::vector<std::string> told;
   RevocationCache cache;
   Time now = SystemClock().now();
 };
@@ -107,6 +117,53 @@ TEST_F(ACheckOfAChain, AsksNobodyTwice) {
   places["http://root/crl"] = root->crl();
   expect_failed(check(RevocationPolicy::hard), Errc::revocation_unknown, "CN=gateway");
   EXPECT_THAT(urls(), ElementsAre("http://ca/ocsp", "http://ca/crl"));
+}
+
+TEST_F(ACheckOfAChain, AsksNobodyAgainWhoDidNotAnswer) {
+  for (const Errc code : {Errc::network_timeout, Errc::network_unreachable, Errc::proxy_failed}) {
+    unreached.clear();
+    failure = code;
+    places.clear();
+    expect_passed(check(RevocationPolicy::soft), "first");
+    EXPECT_THAT(urls(), ElementsAre("http://ca/ocsp", "http://ca/crl", "http://root/crl"));
+    expect_failed(check(RevocationPolicy::hard), Errc::revocation_unknown, "did not answer before");
+    EXPECT_THAT(urls(), IsEmpty());
+  }
+  unreached.clear();
+  failure = Errc::server_unavailable;
+  expect_passed(check(RevocationPolicy::soft), "who says no has answered");
+  EXPECT_THAT(unreached, IsEmpty());
+}
+
+TEST_F(ACheckOfAChain, GivesEachPlaceHalfOfTheTimeThatIsLeft) {
+  places.clear();
+  end = std::chrono::steady_clock::now() + 10s;
+  expect_passed(check(RevocationPolicy::soft), "in time");
+  ASSERT_EQ(asked.size(), 3U);
+  EXPECT_GT(asked[0].time.value(), 4s);
+  EXPECT_LE(asked[0].time.value(), 5s);
+}
+
+TEST_F(ACheckOfAChain, AsksNobodyWhenItsTimeIsOver) {
+  end = std::chrono::steady_clock::now();
+  expect_passed(check(RevocationPolicy::soft), "soft");
+  expect_failed(check(RevocationPolicy::hard), Errc::revocation_unknown, "no time is left");
+  EXPECT_THAT(urls(), IsEmpty());
+  EXPECT_THAT(unreached, IsEmpty());
+}
+
+TEST_F(ACheckOfAChain, TellsUnderTheSoftPolicyWhatItCouldNotFindOut) {
+  places.clear();
+  expect_passed(check(RevocationPolicy::soft), "soft");
+  EXPECT_THAT(told,
+              ElementsAre(testing::AllOf(HasSubstr("CN=gateway is revoked"), HasSubstr("CN=issuing is revoked"))));
+  told.clear();
+  expect_failed(check(RevocationPolicy::hard), Errc::revocation_unknown, "CN=gateway");
+  make_leaf({});
+  places["http://root/crl"] = root->crl();
+  unreached.clear();
+  expect_passed(check(RevocationPolicy::soft), "a certificate that says nothing is no news");
+  EXPECT_THAT(told, IsEmpty());
 }
 
 TEST_F(ACheckOfAChain, AsksNobodyIfThePolicyIsOff) {
@@ -205,6 +262,7 @@ TEST_F(ACheckOfAChain, RefusesARevokedIntermediateEvenIfNothingIsKnownOfTheLeaf)
 TEST_F(ACheckOfAChain, GoesOnWithoutAnAnswerOnlyUnderTheSoftPolicy) {
   places.clear();
   expect_passed(check(RevocationPolicy::soft), "soft");
+  unreached.clear();
   const auto hard = check(RevocationPolicy::hard);
   expect_failed(hard, Errc::revocation_unknown,
                 "it cannot be found out whether the certificate of CN=gateway is revoked");
