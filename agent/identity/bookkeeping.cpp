@@ -8,19 +8,31 @@
 namespace devid::identity {
 namespace {
 
-/// So that a fleet does not look all at once: within a tenth of the interval around it.
+Seconds part(Seconds whole, double share) {
+  return Seconds(static_cast<Seconds::rep>(static_cast<double>(whole.count()) * share));
+}
+
+/// The next look is an interval after this one, within a tenth of it: those of a fleet stay apart.
 Time next_look(const Moment& moment) {
-  const double share = 0.95 + (moment.random() / 10);
-  const auto interval = static_cast<double>(moment.profile.server.cacerts_interval.count());
-  return moment.now + Seconds(static_cast<std::int64_t>(interval * share));
+  return moment.now + part(moment.profile.server.cacerts_interval, 0.95 + (moment.random() / 10));
+}
+
+/// The first one is anywhere in the first interval: devices that were enrolled together go apart.
+Time first_look(const Moment& moment) {
+  return moment.now + part(moment.profile.server.cacerts_interval, moment.random());
 }
 
 Time next_look_after(const Error& failure, const Moment& moment) {
-  return moment.now + std::min(moment.profile.server.cacerts_interval,
-                               wait_after_failure(failure, 1, moment.profile.retry, moment.random));
+  return moment.now +
+         wait_after_look(failure, moment.profile.server.cacerts_interval, moment.profile.retry, moment.random);
 }
 
 }  // namespace
+
+Seconds time_left(const Situation& situation, Time now) {
+  if (!situation.credential || situation.record.revoked) return Seconds(0);
+  return std::max(Seconds(situation.credential->validity.not_after - now), Seconds(0));
+}
 
 Record before_attempt(Record record, JobKind kind, const Moment& moment) {
   record.last_attempt = moment.now;
@@ -39,7 +51,8 @@ Record after_failure(Record record, const Record& before, Error error, const Mom
     untouched.last_attempt = record.last_attempt;
     return untouched;
   }
-  record.next_attempt = moment.now + wait_after_failure(error, record.attempts, moment.profile.retry, moment.random);
+  record.next_attempt =
+      moment.now + wait_after_failure(error, record.attempts, moment.profile.retry, moment.left, moment.random);
   error.retry_after.reset();
   record.last_error = escaped(std::move(error));
   return record;
@@ -57,7 +70,7 @@ Record while_pending(Record record, const Record& before, Seconds retry_after, c
 
 Record after_success(const Record& record, Record fresh, const Moment& moment) {
   fresh.last_attempt = record.last_attempt;
-  fresh.next_refresh = next_look(moment);
+  fresh.next_refresh = first_look(moment);
   return fresh;
 }
 

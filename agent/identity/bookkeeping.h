@@ -13,8 +13,12 @@ namespace devid::identity {
 struct Moment {
   const Profile& profile;
   Time now;
+  Seconds left;  ///< time_left()
   const Random& random;
 };
+
+/// How long the current credential still works: 0 without one, and for one that its CA has taken back.
+Seconds time_left(const Situation& situation, Time now);
 
 /// What is written before an attempt. It is a failed one until it has succeeded: if the process dies of it, the next
 /// one waits. All of the functions here are pure but for the random numbers.

@@ -213,7 +213,8 @@ Result<Rotation> Identity::attempt(JobKind kind, JobOptions options, const Surro
 }
 
 Moment Identity::moment(const Surroundings& surroundings) const {
-  return {.profile = *profile_, .now = surroundings.clock.now(), .random = surroundings.random};
+  const Time now = surroundings.clock.now();
+  return {.profile = *profile_, .now = now, .left = time_left(situation(), now), .random = surroundings.random};
 }
 
 Workplace Identity::workplace(const Surroundings& surroundings, JobObserver& observer) {

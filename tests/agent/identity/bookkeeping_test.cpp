@@ -14,7 +14,9 @@ const Random lowest = [] { return 0.0; };
 const Random highest = [] { return 1.0; };
 const Profile profile;
 
-Moment at(Time now, const Random& random = highest) { return {.profile = profile, .now = now, .random = random}; }
+Moment at(Time now, const Random& random = highest, Seconds left = {}) {
+  return {.profile = profile, .now = now, .left = left, .random = random};
+}
 
 Error failure(Errc code = Errc::network_timeout, Retry retry = Retry::later) {
   return {.code = code, .retry = retry, .what = "cannot enroll"};
@@ -40,6 +42,21 @@ TEST(AfterAFailure, TheNextAttemptIsReckonedFromItsEnd) {
   EXPECT_EQ(record.attempts, 1U);
   EXPECT_EQ(record.last_error->code, Errc::server_unavailable);
   EXPECT_FALSE(record.last_error->retry_after);
+}
+
+TEST(AfterAFailure, ACredentialThatLastsGivesTime) {
+  const Record during = before_attempt({}, JobKind::renew, at(noon));
+  EXPECT_EQ(after_failure(during, {}, failure(), at(noon, highest, days(15))).next_attempt, noon + hours(12));
+}
+
+TEST(TheTimeLeft, IsThatOfACredentialThatWorks) {
+  Situation situation;
+  EXPECT_EQ(time_left(situation, noon), Seconds(0));
+  situation.credential = Holding{.validity = {.not_before = noon - days(1), .not_after = noon + days(2)}};
+  EXPECT_EQ(time_left(situation, noon), days(2));
+  EXPECT_EQ(time_left(situation, noon + days(3)), Seconds(0));
+  situation.record.revoked = true;
+  EXPECT_EQ(time_left(situation, noon), Seconds(0));
 }
 
 TEST(AfterAFailure, ItsTextIsSafeToBeShown) {
@@ -88,6 +105,11 @@ TEST(AfterASuccess, OnlyTheNewGenerationCounts) {
   EXPECT_EQ(record.last_success, noon + minutes(1));
 }
 
+TEST(TheFirstLook, IsAnywhereInTheFirstInterval) {
+  EXPECT_EQ(after_success({}, {}, at(noon, lowest)).next_refresh, noon);
+  EXPECT_EQ(after_success({}, {}, at(noon, highest)).next_refresh, noon + days(1));
+}
+
 TEST(ALook, IsRepeatedWithinATenthOfTheInterval) {
   EXPECT_EQ(after_look({}, {}, nullptr, at(noon, lowest)).next_refresh, noon + Seconds(days(1)) * 95 / 100);
   EXPECT_EQ(after_look({}, {}, nullptr, at(noon, highest)).next_refresh, noon + Seconds(days(1)) * 105 / 100);
@@ -99,7 +121,7 @@ TEST(ALook, ThatFailedIsRepeatedSoonAndChangesNothingElse) {
   EXPECT_GT(*during.next_refresh, noon);
   const Error error = failure();
   const Record record = after_look(during, before, &error, at(noon));
-  EXPECT_EQ(record.next_refresh, noon + minutes(2));
+  EXPECT_EQ(record.next_refresh, noon + hours(12));
   EXPECT_EQ(record.attempts, 0U);
   EXPECT_FALSE(record.last_error);
 }
