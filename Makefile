@@ -35,6 +35,9 @@ asan-ubsan tsan: dependencies ## every test under AddressSanitizer and UBSan, or
 	@LSAN_OPTIONS=suppressions=$(CURDIR)/tests/support/leaks-of-others:print_suppressions=0 \
 	  ctest --test-dir build/$@ --output-on-failure --no-tests=error --parallel $(JOBS)
 
+bench: build ## what a fleet of a million devices asks of its server in a year, into build/bench
+	@$(BUILD)/bin/devid_fleet_bench build/bench
+
 coverage: dependencies ## every test, then build/coverage/index.html
 	@cmake --preset $@ --log-level=WARNING >/dev/null
 	@cmake --build --preset $@ --parallel $(JOBS)
@@ -58,4 +61,4 @@ clean: ## removes build/
 dependencies:
 	@packaging/install-build-dependencies
 
-.PHONY: help demo test build lint asan-ubsan tsan coverage package clean dependencies
+.PHONY: help demo test build lint bench asan-ubsan tsan coverage package clean dependencies

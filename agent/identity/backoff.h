@@ -15,10 +15,16 @@ using Random = std::function<double()>;
 /// uniform in [minimum, min(maximum, minimum * 2^failures)]. Devices that failed together do not come back together.
 Seconds backoff(std::uint32_t failures, const RetryPolicy& policy, const Random& random);
 
-/// How long to wait after this failure, the given number in a row. What somebody has to put right is looked at again
-/// after the longest waits, [maximum/2, maximum], however few the failures. Never sooner than error.retry_after, of
-/// which at most a day counts.
-Seconds wait_after_failure(const Error& error, std::uint32_t failures, const RetryPolicy& policy, const Random& random);
+/// How long to wait after this failure, the given number in a row. A credential that works for the time `left` gives
+/// time: the range goes up to a thirtieth of it, where that is longer, and to four times the maximum, or a fleet would
+/// come back within the hour after an outage. What somebody has to put right is looked at again after
+/// [maximum/2, maximum], however few the failures. Never sooner than error.retry_after, of which at most a day counts.
+Seconds wait_after_failure(const Error& error, std::uint32_t failures, const RetryPolicy& policy, Seconds left,
+                           const Random& random);
+
+/// How long to wait after a look at the CA has failed, which happens once in an `interval`: nothing is in a hurry, up
+/// to half of it, as long as the advice says, and never longer than the interval.
+Seconds wait_after_look(const Error& error, Seconds interval, const RetryPolicy& policy, const Random& random);
 
 /// How long to wait before a pending request is presented again: what the server said, at most a day, or the
 /// back-off if it said nothing (0).

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "agent/identity/explanation.h"
+#include "agent/identity/server_ring.h"
 #include "agent/pki/fingerprint.h"
 
 namespace devid::identity {
@@ -17,14 +18,6 @@ Error damaged() {
           .retry = Retry::later,
           .what = "the newest generation was damaged; devid went back to the newest good one, where there is one",
           .hint = "look into the directory whose name ends in .damaged; check the disk"};
-}
-
-/// Safe to be shown and to be written down.
-Error escaped(Error error) {
-  error.what = printable(error.what);
-  error.reason = printable(error.reason);
-  error.hint = printable(error.hint);
-  return error;
 }
 
 void describe(Status& status, const Generation& generation, const std::filesystem::path& current) {
@@ -50,27 +43,6 @@ bool fits(const Provenance& provenance, const Profile& profile) {
   return provenance.token == profile.token && provenance.authorization == profile.key.authorization &&
          std::ranges::find(algorithms, provenance.public_key.algorithm) != algorithms.end() &&
          std::ranges::find(endpoints, provenance.server, &est::Endpoint::base) != endpoints.end();
-}
-
-/// Whether it was the server's own trouble that a job came to nothing.
-bool another_may_do_better(Errc code) {
-  switch (code) {
-    case Errc::network_unreachable:
-    case Errc::network_timeout:
-    case Errc::proxy_failed:
-    case Errc::tls_failed:
-    case Errc::server_unavailable:
-    case Errc::server_protocol:
-    case Errc::answer_too_large:
-    case Errc::answer_malformed: return true;
-    default: return false;
-  }
-}
-
-/// So that a fleet does not look all at once: within a tenth of the interval around it.
-Seconds spread(Seconds interval, const Random& random) {
-  const double share = 0.95 + (random() / 10);
-  return Seconds(static_cast<std::int64_t>(static_cast<double>(interval.count()) * share));
 }
 
 }  // namespace
@@ -232,14 +204,7 @@ Result<Rotation> Identity::carry_out(JobKind kind, JobOptions options, const Wor
 
 Result<Rotation> Identity::attempt(JobKind kind, JobOptions options, const Surroundings& surroundings,
                                    JobObserver& observer) {
-  // An attempt is a failed one until it has succeeded: if this process dies of it, the next one waits.
-  record_.last_attempt = surroundings.clock.now();
-  record_.attempts += 1;
-  record_.method = kind;
-  record_.next_attempt = *record_.last_attempt + backoff(record_.attempts, profile_->retry, surroundings.random);
-  record_.last_error = Error{.code = Errc::cancelled,
-                             .retry = Retry::later,
-                             .what = "the last attempt was cut short: devidd or the device stopped"};
+  record_ = before_attempt(std::move(record_), kind, moment(surroundings));
   if (auto written = write_record(directory_ / "state.json", record_); !written)
     return fail(std::move(written.error()));
   running_ = kind;
@@ -247,6 +212,11 @@ Result<Rotation> Identity::attempt(JobKind kind, JobOptions options, const Surro
   auto rotation = carry_out(kind, options, workplace(surroundings, observer, begins_anew));
   running_.reset();
   return rotation;
+}
+
+Moment Identity::moment(const Surroundings& surroundings) const {
+  const Time now = surroundings.clock.now();
+  return {.profile = *profile_, .now = now, .left = time_left(situation(), now), .random = surroundings.random};
 }
 
 Workplace Identity::workplace(const Surroundings& surroundings, JobObserver& observer, bool begins_anew) {
@@ -271,14 +241,8 @@ Workplace Identity::workplace(const Surroundings& surroundings, JobObserver& obs
 /// from here.
 Result<Refreshed> Identity::look(const Surroundings& surroundings, JobObserver& observer) {
   const Record before = record_;
-  const Seconds interval = profile_->server.cacerts_interval;
-  const Time now = surroundings.clock.now();
-  const auto soon = [&](const Error& error) {
-    return std::min(interval, wait_after_failure(error, record_.failed_looks, profile_->retry, surroundings.random));
-  };
   // If this process dies of it, the next one does not begin with it.
-  record_.failed_looks += 1;
-  record_.next_refresh = now + soon({});
+  record_ = before_look(std::move(record_), moment(surroundings));
   if (auto written = write_record(directory_ / "state.json", record_); !written)
     return fail(std::move(written.error()));
   if (!generation_) return Refreshed{};
@@ -287,15 +251,7 @@ Result<Refreshed> Identity::look(const Surroundings& surroundings, JobObserver& 
   running_.reset();
   if (auto read = read_store(); !read) trouble_ = escaped(std::move(read.error()));
   if (generation_) record_.generation = generation_->number;
-  if (looked) {
-    record_.failed_looks = 0;
-    record_.next_refresh = now + spread(interval, surroundings.random);
-  } else if (looked.error().code == Errc::cancelled) {
-    record_.failed_looks = before.failed_looks;
-    record_.next_refresh = before.next_refresh;
-  } else {
-    record_.next_refresh = surroundings.clock.now() + soon(looked.error());
-  }
+  record_ = after_look(std::move(record_), before, looked ? nullptr : &looked.error(), moment(surroundings));
   return looked;
 }
 
@@ -321,8 +277,7 @@ Result<JobResult> Identity::rotate(JobKind kind, JobOptions options, const Surro
   const Record before = record_;
   auto rotation = attempt(kind, options, surroundings, observer);
   settle(rotation, before, surroundings);
-  const bool refused = !rotation && kind == JobKind::renew && rotation.error().code != Errc::cancelled;
-  if (refused && kind_of(step_forward(situation(), *profile_, surroundings.clock.now())) == JobKind::enroll) {
+  if (!rotation && goes_on_with_idevid(situation(), rotation.error(), kind, *profile_, surroundings.clock.now())) {
     observer.noticed(
         {.sentence = "enrolls with the IDevID, as the credential cannot be renewed: " + rotation.error().sentence(),
          .fields = {{.name = "DEVID_ERROR", .value = std::string(code_name(rotation.error().code))}}});
@@ -333,54 +288,23 @@ Result<JobResult> Identity::rotate(JobKind kind, JobOptions options, const Surro
   return std::holds_alternative<Deferred>(*rotation) ? JobResult::pending : JobResult::done;
 }
 
-/// Where the next job begins: at the server that has the request, or after one that came to nothing, so that its
-/// trouble keeps no device from the others.
 void Identity::choose_server(bool has_request) {
-  if (memory_.server.empty()) return;
-  const auto& endpoints = profile_->server.endpoints;
-  const auto last = std::ranges::find(endpoints, memory_.server, &est::Endpoint::base);
-  if (has_request || last == endpoints.end()) {
-    record_.begin_at = memory_.server;
-  } else {
-    record_.begin_at = (last + 1 == endpoints.end() ? endpoints.front() : *(last + 1)).base;
-  }
-}
-
-void Identity::settle_failure(const Error& error, const Record& before, const Surroundings& surroundings) {
-  const auto began = record_.last_attempt;
-  if (error.code == Errc::cancelled) {
-    // As if nobody had asked for it.
-    record_ = before;
-    record_.last_attempt = began;
-  } else {
-    record_.last_error = escaped(error);
-    record_.last_error->retry_after.reset();
-    const bool is_awaited = record_.pending_since && request_;
-    if (!is_awaited && another_may_do_better(error.code)) choose_server(false);
-    record_.next_attempt =
-        surroundings.clock.now() + wait_after_failure(error, record_.attempts, profile_->retry, surroundings.random);
-  }
+  if (!memory_.server.empty()) record_.begin_at = next_server(profile_->server.endpoints, memory_.server, has_request);
 }
 
 void Identity::settle(const Result<Rotation>& rotation, const Record& before, const Surroundings& surroundings) {
   if (auto read = read_store(); !read) trouble_ = escaped(std::move(read.error()));
+  const Moment now = moment(surroundings);
   if (!rotation) {
-    settle_failure(rotation.error(), before, surroundings);
+    const bool is_awaited = record_.pending_since && request_;
+    const bool elsewhere = !is_awaited && another_may_do_better(rotation.error().code);
+    record_ = after_failure(std::move(record_), before, rotation.error(), now);
+    if (elsewhere) choose_server(false);
   } else if (const auto* deferred = std::get_if<Deferred>(&*rotation)) {
-    const Time now = surroundings.clock.now();
     choose_server(deferred->accepted);
-    record_.attempts = 0;
-    record_.last_error.reset();
-    record_.unanswered = 0;
-    record_.polls = before.pending_since ? before.polls + 1 : 1;
-    record_.pending_since = before.pending_since.value_or(now);
-    record_.next_attempt =
-        now + wait_while_pending(deferred->retry_after, record_.polls, profile_->retry, surroundings.random);
+    record_ = while_pending(std::move(record_), before, deferred->retry_after, now);
   } else {
-    const auto began = record_.last_attempt;
-    record_ = record_of_generation();
-    record_.last_attempt = began;
-    record_.next_refresh = surroundings.clock.now() + spread(profile_->server.cacerts_interval, surroundings.random);
+    record_ = after_success(record_, record_of_generation(), now);
   }
   drop_what_was_of_a_request();
   // What cannot be written is still known until devidd ends; and if the record on disk is too old then, it is dropped.

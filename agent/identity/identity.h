@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "agent/identity/backoff.h"
+#include "agent/identity/bookkeeping.h"
 #include "agent/identity/job.h"
 #include "agent/identity/next_step.h"
 #include "agent/identity/profile.h"
@@ -60,6 +61,7 @@ class Identity {
   void read_recorded();
   void drop_what_was_of_a_request();
   Result<Rotation> attempt(JobKind kind, JobOptions options, const Surroundings& surroundings, JobObserver& observer);
+  [[nodiscard]] Moment moment(const Surroundings& surroundings) const;
   Workplace workplace(const Surroundings& surroundings, JobObserver& observer, bool begins_anew = false);
   Result<JobResult> rotate(JobKind kind, JobOptions options, const Surroundings& surroundings, JobObserver& observer);
   Result<JobResult> refresh(const Surroundings& surroundings, JobObserver& observer);
@@ -67,7 +69,6 @@ class Identity {
   Result<Rotation> carry_out(JobKind kind, JobOptions options, const Workplace& place);
   void choose_server(bool has_request);
   void settle(const Result<Rotation>& rotation, const Record& before, const Surroundings& surroundings);
-  void settle_failure(const Error& error, const Record& before, const Surroundings& surroundings);
 
   std::string name_;
   Result<Profile> profile_;

@@ -32,7 +32,7 @@ Time planned_renewal(const Holding& holding, const RenewalPolicy& policy) {
   if (since >= latest) return since < validity.not_after ? since + (validity.not_after - since) / 2 : latest;
   if (policy.spread == 0) return latest;
   const Seconds lifetime = validity.not_after - validity.not_before;
-  const Seconds most = (latest - since) * 4 / 5;
+  const Seconds most = (latest - since) * 9 / 10;
   const Seconds range = holding.enrolled ? most : std::min(most, lifetime * policy.spread / 100);
   return latest - range + part(range, holding.share);
 }

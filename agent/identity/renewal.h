@@ -39,7 +39,7 @@ struct MaintenanceWindow {
 struct RenewalPolicy {
   RenewAt at;
   /// The share of the lifetime, in percent, by which a renewal may come before `at`, each device at its own moment. The
-  /// renewal of what an enrollment has brought may come up to four fifths of the way before it: devices that were
+  /// renewal of what an enrollment has brought may come up to nine tenths of the way before it: devices that were
   /// enrolled together go apart for good. 0: at `at`, all of them.
   std::uint32_t spread = 10;
   std::optional<MaintenanceWindow> window;

@@ -130,7 +130,6 @@ std::string to_json(const Record& record) {
   put(json, "last_success", record.last_success);
   put(json, "next_attempt", record.next_attempt);
   put(json, "next_refresh", record.next_refresh);
-  if (record.failed_looks > 0) json["failed_looks"] = record.failed_looks;
   if (record.revoked) json["revoked"] = true;
   if (record.warned) json["warned"] = *record.warned;
   if (!record.begin_at.empty()) json["begin_at"] = record.begin_at;
@@ -156,7 +155,6 @@ Result<Record> parse_record(std::string_view text) {
                 .last_success = reader.time("last_success"),
                 .next_attempt = reader.time("next_attempt"),
                 .next_refresh = reader.time("next_refresh"),
-                .failed_looks = static_cast<std::uint32_t>(reader.number("failed_looks", any32)),
                 .revoked = reader.flag("revoked"),
                 .begin_at = json.contains("begin_at") ? reader.text("begin_at") : std::string(),
                 .pending_since = reader.time("pending_since")};

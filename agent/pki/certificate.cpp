@@ -60,7 +60,8 @@ std::string name_text(const X509_NAME* name) {
 }
 
 /// Of a library context of its own, and fetched once: fingerprints are made on every thread, while another one may turn
-/// OpenSSL's default properties to FIPS (est::FipsMode), from which an EVP_sha256() is fetched at each use. Never freed.
+/// OpenSSL's default properties to FIPS (est::FipsMode), from which an EVP_sha256() is fetched at each use. Never
+/// freed.
 const EVP_MD* sha256_for_display() {
   static const EVP_MD* const digest = EVP_MD_fetch(OSSL_LIB_CTX_new(), "SHA256", nullptr);
   return digest;

@@ -82,7 +82,8 @@ class Check {
     if (!statement) return fail(statement.error());
     if (!statement->revoked) return {};
     if (!statement->on_hold)
-      sources_.cache.keep(memory_of(question), as_bytes(statement->detail), question.subject.not_after(), question.now, Seconds::max());
+      sources_.cache.keep(memory_of(question), as_bytes(statement->detail), question.subject.not_after(), question.now,
+                          Seconds::max());
     return fail(revoked(question, statement->detail));
   }
   /// Whether the last certificate said where to ask.

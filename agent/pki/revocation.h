@@ -50,11 +50,11 @@ struct RevocationSources {
 /// the leaf, may be empty), then OCSP at the responders of its authorityInfoAccess (RFC 6960), then the CRLs of its
 /// cRLDistributionPoints (RFC 5280 6.3): whatever answers first decides. At most three http URLs of each kind are
 /// tried, the cache is asked before each, and there are at most twelve downloads in all, within one time limit. Every
-/// certificate is looked at before an unknown one counts. Certificates that name no source are unknown. What was once known to be revoked is
-/// refused without asking until it expires, unless it was on hold (certificateHold): the statement may end, and whoever
-/// is between this device and the CA let no other one through.
-/// Errors: certificate_revoked; under the policy hard, revocation_unknown with the reasons of all that failed;
-/// cancelled, if a download was.
+/// certificate is looked at before an unknown one counts. Certificates that name no source are unknown. What was once
+/// known to be revoked is refused without asking until it expires, unless it was on hold (certificateHold): the
+/// statement may end, and whoever is between this device and the CA let no other one through. Errors:
+/// certificate_revoked; under the policy hard, revocation_unknown with the reasons of all that failed; cancelled, if a
+/// download was.
 Result<> check_revocation(const std::vector<Certificate>& chain, BytesView stapled, const RevocationSources& sources);
 
 }  // namespace devid::pki

@@ -22,8 +22,8 @@ struct RevocationQuestion {
 struct RevocationStatement {
   bool revoked = false;
   bool on_hold = false;  ///< revoked, but the CA may take it back (certificateHold, RFC 5280 5.3.1)
-  std::string detail;  ///< "since 2026-03-01 12:00:00 UTC, keyCompromise"; empty if it is not revoked
-  Time until;          ///< how long the statement may be used without asking again
+  std::string detail;    ///< "since 2026-03-01 12:00:00 UTC, keyCompromise"; empty if it is not revoked
+  Time until;            ///< how long the statement may be used without asking again
 };
 
 /// How far the clocks of a CA and of this device may be apart.

@@ -42,22 +42,50 @@ TEST(BackOff, IsFixedWhereMinimumAndMaximumAreOne) {
 
 TEST(TheWaitAfterAFailure, IsNeverShorterThanTheServersAdvice) {
   Error error{.code = Errc::server_unavailable, .retry = Retry::later, .retry_after = hours(8)};
-  EXPECT_EQ(wait_after_failure(error, 1, policy, highest), hours(8));
+  EXPECT_EQ(wait_after_failure(error, 1, policy, Seconds(0), highest), hours(8));
   error.retry_after = Seconds(3);
-  EXPECT_EQ(wait_after_failure(error, 1, policy, highest), minutes(2));
+  EXPECT_EQ(wait_after_failure(error, 1, policy, Seconds(0), highest), minutes(2));
 }
 
 TEST(TheWaitAfterAFailure, IsNotMadeEndlessByAdvice) {
   const Error error{.code = Errc::server_unavailable, .retry = Retry::later, .retry_after = Seconds::max()};
-  EXPECT_EQ(wait_after_failure(error, 1, policy, lowest), days(1));
+  EXPECT_EQ(wait_after_failure(error, 1, policy, Seconds(0), lowest), days(1));
 }
 
 TEST(TheWaitAfterAFailure, IsLongFromTheFirstWhereAnOperatorIsNeeded) {
   for (const Retry retry : {Retry::after_operator, Retry::never}) {
     const Error error{.code = Errc::server_unauthorized, .retry = retry};
-    EXPECT_EQ(wait_after_failure(error, 1, policy, lowest), hours(3));
-    EXPECT_EQ(wait_after_failure(error, 1, policy, highest), hours(6));
+    EXPECT_EQ(wait_after_failure(error, 1, policy, Seconds(0), lowest), hours(3));
+    EXPECT_EQ(wait_after_failure(error, 1, policy, Seconds(0), highest), hours(6));
   }
+}
+
+TEST(TheWaitAfterAFailure, IsALongOneWhereTheCredentialLastsLong) {
+  const Error error{.code = Errc::network_timeout, .retry = Retry::later};
+  EXPECT_EQ(wait_after_failure(error, 1, policy, days(15), highest), hours(12));
+  EXPECT_EQ(wait_after_failure(error, 1, policy, days(30), highest), hours(24));
+  EXPECT_EQ(wait_after_failure(error, 1, policy, days(3650), highest), hours(24)) << "four times the maximum";
+  EXPECT_EQ(wait_after_failure(error, 1, policy, days(30), lowest), minutes(1));
+  EXPECT_EQ(wait_after_failure(error, 9, policy, days(1), highest), hours(6)) << "the back-off is longer by now";
+}
+
+TEST(TheWaitAfterAFailure, IsAShortOneWhereTheCredentialEndsSoon) {
+  const Error error{.code = Errc::network_timeout, .retry = Retry::later};
+  EXPECT_EQ(wait_after_failure(error, 1, policy, hours(1), highest), minutes(2));
+}
+
+TEST(TheWaitAfterALook, IsUpToHalfOfTheInterval) {
+  const Error error{.code = Errc::network_timeout, .retry = Retry::later};
+  EXPECT_EQ(wait_after_look(error, days(1), policy, highest), hours(12));
+  EXPECT_EQ(wait_after_look(error, days(1), policy, lowest), minutes(1));
+  EXPECT_EQ(wait_after_look(error, Seconds(20), policy, highest), Seconds(20)) << "never longer than the interval";
+}
+
+TEST(TheWaitAfterALook, IsNotShorterThanTheServersAdvice) {
+  Error error{.code = Errc::server_unavailable, .retry = Retry::later, .retry_after = hours(20)};
+  EXPECT_EQ(wait_after_look(error, days(1), policy, highest), hours(20));
+  error.retry_after = days(3);
+  EXPECT_EQ(wait_after_look(error, days(7), policy, lowest), days(1));
 }
 
 TEST(TheWaitOfAPendingRequest, IsWhatTheServerSaid) {
@@ -71,7 +99,7 @@ TEST(TheWaitOfAPendingRequest, IsTheBackOffWhereTheServerSaidNothing) {
 
 TEST(TheLongestWait, IsADayUnlessTheProfileWantsLonger) {
   EXPECT_EQ(longest_wait(policy), days(1));
-  EXPECT_EQ(longest_wait({.minimum = minutes(1), .maximum = days(7)}), days(7));
+  EXPECT_EQ(longest_wait({.minimum = minutes(1), .maximum = days(7)}), days(28)) << "with a credential that lasts";
 }
 
 }  // namespace

@@ -77,8 +77,7 @@ TEST_F(TheRecordOfAKey, IsCorruptInEveryOtherForm) {
 TEST_F(TheRecordOfAKey, IsCorruptAndAsksForNoPassphraseWhereItSaysThatItIsEncrypted) {
   Json json = Json::parse(to_json(provenance));
   auto pem = json["public_key"].get<std::string>();
-  pem.insert(pem.find('\n') + 1,
-             "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00112233445566778899AABBCCDDEEFF\n\n");
+  pem.insert(pem.find('\n') + 1, "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00112233445566778899AABBCCDDEEFF\n\n");
   json["public_key"] = pem;
   const auto read = parse_provenance(json.dump());
   ASSERT_FALSE(read);

@@ -54,15 +54,15 @@ TEST(APlannedRenewal, IsSpreadOverATenthOfTheLifetime) {
 
 TEST(APlannedRenewal, OfWhatAnEnrollmentBroughtIsSpreadOverNearlyAll) {
   EXPECT_EQ(planned(1, true), january + days(60));
-  EXPECT_EQ(planned(0, true), january + days(12));
-  EXPECT_EQ(planned(0.5, true), january + days(36));
+  EXPECT_EQ(planned(0, true), january + days(6));
+  EXPECT_EQ(planned(0.5, true), january + days(33));
   EXPECT_EQ(planned(0, true, 0), january + days(60));
 }
 
 TEST(APlannedRenewal, IsReckonedFromWhenTheCertificateCame) {
-  EXPECT_EQ(planned(0, true, 10, january + days(10)), january + days(20)) << "a fifth of the way to day 60";
-  EXPECT_EQ(planned(0, false, 50, january + days(50)), january + days(52)) << "not more than four fifths of it";
-  EXPECT_EQ(planned(0, true, 10, january - days(1)), january + days(12)) << "a clock that was behind";
+  EXPECT_EQ(planned(0, true, 10, january + days(10)), january + days(15)) << "a tenth of the way to day 60";
+  EXPECT_EQ(planned(0, false, 50, january + days(50)), january + days(51)) << "not more than nine tenths of it";
+  EXPECT_EQ(planned(0, true, 10, january - days(1)), january + days(6)) << "a clock that was behind";
 }
 
 TEST(APlannedRenewal, OfACertificateThatCameLateIsAfterHalfOfWhatIsLeft) {
@@ -74,7 +74,7 @@ TEST(APlannedRenewal, OfACertificateThatCameLateIsAfterHalfOfWhatIsLeft) {
 TEST(APlannedRenewal, LiesWithinALifeOfTenMinutesOrTenYears) {
   for (const Seconds life : {Seconds(minutes(10)), Seconds(days(3650))}) {
     const Holding holding{.validity = {january, january + life}, .since = january, .enrolled = true, .share = 0};
-    EXPECT_GT(planned_renewal(holding, {}), january + life / 10);
+    EXPECT_GT(planned_renewal(holding, {}), january + life / 20);
     EXPECT_LT(planned_renewal(holding, {}), january + life);
   }
 }

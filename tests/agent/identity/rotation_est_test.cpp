@@ -148,12 +148,6 @@ TEST_F(AProfileOfItsOwn, KeepsItsCredentialWhereALookFails) {
   EXPECT_EQ(status().state, identity::State::valid);
   EXPECT_EQ(status().attempts, 0U);
   expect_usable_current();
-
-  ASSERT_FALSE(run(JobKind::refresh));
-  EXPECT_EQ(status().outlook->situation.record.failed_looks, 2U) << "so that the waits grow";
-  server_->behave();
-  ASSERT_TRUE(run(JobKind::refresh));
-  EXPECT_EQ(status().outlook->situation.record.failed_looks, 0U);
 }
 
 }  // namespace
