@@ -17,9 +17,9 @@ Time next_look(const Moment& moment) {
   return moment.now + part(moment.profile.server.cacerts_interval, 0.95 + (moment.random() / 10));
 }
 
-/// The first one is anywhere in the first interval: devices that were enrolled together go apart.
+/// The first one is anywhere in the first interval, but not at once: devices that were enrolled together go apart.
 Time first_look(const Moment& moment) {
-  return moment.now + part(moment.profile.server.cacerts_interval, moment.random());
+  return moment.now + part(moment.profile.server.cacerts_interval, 0.05 + (moment.random() * 0.95));
 }
 
 Time next_look_after(const Error& failure, const Moment& moment) {

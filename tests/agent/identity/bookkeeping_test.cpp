@@ -106,7 +106,7 @@ TEST(AfterASuccess, OnlyTheNewGenerationCounts) {
 }
 
 TEST(TheFirstLook, IsAnywhereInTheFirstInterval) {
-  EXPECT_EQ(after_success({}, {}, at(noon, lowest)).next_refresh, noon);
+  EXPECT_EQ(after_success({}, {}, at(noon, lowest)).next_refresh, noon + minutes(72));
   EXPECT_EQ(after_success({}, {}, at(noon, highest)).next_refresh, noon + days(1));
 }
 
