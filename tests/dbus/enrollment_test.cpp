@@ -129,7 +129,8 @@ TEST_F(ANewDevice, ShowsEveryPropertyInSnakeCase) {
   EXPECT_TRUE(status["last_error"].is_null());
   const auto lifetime = status["not_after"].get<std::int64_t>() - status["not_before"].get<std::int64_t>();
   const auto renewal = status["next_attempt"].get<std::int64_t>() - status["not_before"].get<std::int64_t>();
-  EXPECT_NEAR(static_cast<double>(renewal), static_cast<double>(lifetime) * 2 / 3, 2.0);
+  EXPECT_LE(renewal, lifetime * 2 / 3 + 2);
+  EXPECT_GE(renewal, lifetime / 15) << "what an enrollment brought is renewed after a tenth of that at the earliest";
 }
 
 TEST_F(ANewDevice, ShowsTheCertificateInWords) {

@@ -77,14 +77,9 @@ TEST(ADeviceWithAPcrPolicy, RenewsWhileItHoldsAndEnrollsAnewWhenItDoesNot) {
   expect_enrolls_and_renews(device);
   run_tpm2(device.swtpm().tcti(), "tpm2_pcrextend 16:sha256=" + std::string(64, '1'));
   const auto renewed = device.ctl({"renew", "gateway"});
-  EXPECT_EQ(renewed.status, 1);
-  EXPECT_TRUE(holds(renewed.errors, "other values than when the key was made")) << renewed.errors;
-  EXPECT_TRUE(holds(renewed.errors, "hint: ")) << renewed.errors;
-  EXPECT_EQ(device.status()["last_error"]["code"], "TokenAuthFailed");
-  EXPECT_EQ(device.status()["generation"], 2) << "the certificate is still valid";
-  const auto enrolled = device.ctl({"enroll", "gateway"});
-  ASSERT_EQ(enrolled.status, 0) << enrolled.errors << device.bus().log();
-  EXPECT_EQ(last_operation(device), "simpleenroll") << "with the IDevID, without --force: that is what comes next";
+  EXPECT_EQ(renewed.status, 0) << renewed.errors;
+  EXPECT_TRUE(holds(device.bus().log(), "other values than when the key was made"));
+  EXPECT_EQ(last_operation(device), "simpleenroll") << "with the IDevID, in the same job";
   EXPECT_EQ(device.status()["generation"], 3);
   EXPECT_EQ(device.ctl({"renew", "gateway"}).status, 0) << "the new key is bound to what the PCRs hold now";
   EXPECT_EQ(last_operation(device), "simplereenroll");

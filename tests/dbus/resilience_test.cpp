@@ -40,6 +40,23 @@ class AnEnrolledDevice : public ::testing::Test {
     EXPECT_EQ(flaw_of_current(device_.current(), device_.operator_root()), "");
   }
 
+  /// The renewal is refused, and the IDevID obtains another credential in the same job.
+  void expect_replaced(const Mishap& mishap) {
+    SCOPED_TRACE(mishap.name);
+    const auto before = device_.status();
+    mishap.happen(device_);
+    const auto outcome = device_.ctl({"renew", "gateway"});
+    device_.tap().heal();
+    device_.server().behave();
+    EXPECT_EQ(outcome.status, 0) << outcome.errors;
+    const auto after = device_.status();
+    EXPECT_EQ(after["state"], "valid");
+    EXPECT_EQ(after["generation"].get<int>(), before["generation"].get<int>() + 1);
+    EXPECT_NE(device_.bus().log().find("enrolls with the IDevID, as the credential cannot be renewed"),
+              std::string::npos);
+    EXPECT_EQ(flaw_of_current(device_.current(), device_.operator_root()), "");
+  }
+
   Device device_;
 };
 
@@ -49,9 +66,7 @@ TEST_F(AnEnrolledDevice, KeepsItsCredentialWhateverItsTpmDoes) {
       {"gone in mid-call", [](Device& d) { d.tap().cut_at(3, TpmTap::Cut::before_the_tpm_sees_it); },
        "TokenUnreachable"},
       {"lockout", [](Device& d) { d.tap().answer(TpmCommand::sign, 0x921); }, "TokenLockedOut"},
-      {"wrong auth", [](Device& d) { d.tap().answer(TpmCommand::sign, 0x9a2); }, "TokenAuthFailed"},
       {"not started", [](Device& d) { d.tap().answer(TpmCommand::create, 0x100); }, "TokenNotReady"},
-      {"its blob is not accepted", [](Device& d) { d.tap().answer(TpmCommand::load, 0x1df); }, "TokenWrongKey"},
       {"failure mode", [](Device& d) { d.tap().answer(TpmCommand::create, 0x101); }, "TokenFailed"},
   };
   for (const auto& mishap : mishaps) expect_survived(mishap);
@@ -72,7 +87,6 @@ TEST_F(AnEnrolledDevice, KeepsItsCredentialWhateverItsServerAnswers) {
       {"other names", answer("other-names"), "CertificateWrongName"},
       {"an empty CMS", answer("empty-cms"), "AnswerMalformed"},
       {"10 MB", answer("oversized"), "AnswerTooLarge"},
-      {"401", answer("status-401"), "ServerUnauthorized"},
       {"500", answer("status-500"), "ServerUnavailable"},
       {"the connection cut", answer("cut-in-body"), "NetworkUnreachable"},
   };
@@ -85,6 +99,15 @@ TEST_F(AnEnrolledDevice, KeepsItsCredentialWhateverItsServerAnswers) {
                    },
                    "NetworkUnreachable"});
   EXPECT_EQ(device_.ctl({"renew", "gateway"}).status, 0) << device_.bus().log();
+}
+
+TEST_F(AnEnrolledDevice, ReplacesACredentialThatCannotBeRenewed) {
+  const std::vector<Mishap> mishaps{
+      {"wrong auth", [](Device& d) { d.tap().answer(TpmCommand::sign, 0x9a2); }, ""},
+      {"its blob is not accepted", [](Device& d) { d.tap().answer(TpmCommand::load, 0x1df); }, ""},
+      {"401", [](Device& d) { d.server().misbehave(EstOperation::simplereenroll, misbehaviour("status-401"), 1); }, ""},
+  };
+  for (const auto& mishap : mishaps) expect_replaced(mishap);
 }
 
 TEST_F(AnEnrolledDevice, SurvivesARebootOfItsTpm) {

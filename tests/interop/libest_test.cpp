@@ -127,17 +127,17 @@ TEST_P(ADeviceAtLibest, KeepsWhatItHasWhileItsServerWantsAPasswordThatNobodyGave
   EXPECT_EQ(site_.flaw_of_credential(), "");
 }
 
-TEST_P(ADeviceAtLibest, IsToldThatItsCertificateIsRevoked) {
+TEST_P(ADeviceAtLibest, ReplacesACertificateThatTheServerKnowsToBeRevoked) {
   const auto row = this->row("certificate revoked at the server (-l)");
   site_.serve();
   ASSERT_EQ(device().ctl({"enroll", "gateway"}).status, 0) << server().log();
   site_.serve({.crls = site_.revoke(device().current() / "certificate.pem")});
-  const auto refused = device().ctl({"renew", "gateway"});
-  EXPECT_EQ(refused.status, 1) << told(refused);
-  EXPECT_THAT(refused.errors, HasSubstr("revoked"));
+  const auto replaced = device().ctl({"renew", "gateway"});
+  EXPECT_EQ(replaced.status, 0) << told(replaced);
   EXPECT_THAT(server().log(), HasSubstr("certificate revoked"));
-  EXPECT_EQ(server().issued(), 0U);
-  EXPECT_EQ(device().status()["generation"], 1);
+  EXPECT_THAT(device().bus().log(), HasSubstr("enrolls with the IDevID, as the credential cannot be renewed"));
+  EXPECT_EQ(device().status()["generation"], 2);
+  EXPECT_EQ(site_.flaw_of_credential(), "");
 }
 
 TEST_P(ADeviceAtLibest, MakesTheKindOfKeyThatItsServerAsksFor) {

@@ -29,9 +29,9 @@ TEST_F(ADevice, EnrollsWithItsIdevid) {
   EXPECT_EQ(shown.last_success, clock_.now());
   EXPECT_EQ(shown.attempts, 0U);
   EXPECT_FALSE(shown.last_error);
-  // Two thirds of the way from a minute ago to a day from now are 16 hours; a first renewal comes after a fifth of that
+  // Two thirds of the way from a minute ago to a day from now are 16 hours; a first renewal comes after a tenth of that
   // at the earliest.
-  EXPECT_GE(*shown.next_attempt, clock_.now() + std::chrono::minutes(190));
+  EXPECT_GE(*shown.next_attempt, clock_.now() + std::chrono::minutes(95));
   EXPECT_LE(*shown.next_attempt, clock_.now() + std::chrono::hours(16));
   expect_usable_current();
   EXPECT_FALSE(has_request());

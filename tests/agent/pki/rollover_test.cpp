@@ -181,6 +181,7 @@ TEST_F(ARollover, DoesNotLetACaBelowTheRootMakeItselfARoot) {
   const Certificate below = ca("issuing");
   const Certificate promoted = certificate_of(test::output_of(
       {.argv = {"openssl", "req", "-x509", "-new", "-key", pki.ca("issuing").key, "-subj", "/CN=issuing"}}));
+  now += 1min;  // it begins when it was made
   expect_refused({below, promoted}, "its link was issued by CN=Root: a CA below it");
   pki.make_ca("other", root_spec("/CN=Other"));
   expect_refused({ca("other"), link("other", "old", root_spec("/CN=Other"))}, "a CA below it");
