@@ -180,7 +180,7 @@ bool Service::clock_trusted() const {
   Time floor = clock_.floor();
   for (const auto& [name, object] : identities_)
     if (const auto& outlook = object->status().outlook)
-      floor = std::max(floor, identity::clock_floor(outlook->situation, outlook->profile));
+      floor = std::max(floor, identity::clock_floor(outlook->situation));
   return clock_.now() >= floor;
 }
 

@@ -28,6 +28,9 @@ Seconds uniform(Seconds least, Seconds most, const Random& random) {
   return least + Seconds(std::llround(share * range));
 }
 
+/// Somewhat later than advised: a server that says when its maintenance ends says that to the whole fleet.
+Seconds obeyed(Seconds advice, const Random& random) { return uniform(advice, advice + advice / 8, random); }
+
 }  // namespace
 
 Seconds backoff(std::uint32_t failures, const RetryPolicy& policy, const Random& random) {
@@ -40,16 +43,17 @@ Seconds wait_after_failure(const Error& error, std::uint32_t failures, const Ret
   const Seconds wait = error.retry == Retry::later
                            ? uniform(policy.minimum, std::max(ceiling(failures, policy), patience), random)
                            : uniform(std::max(policy.minimum, policy.maximum / 2), policy.maximum, random);
-  return std::max(wait, at_most_a_day(error));
+  return std::max(wait, obeyed(at_most_a_day(error), random));
 }
 
 Seconds wait_after_look(const Error& error, Seconds interval, const RetryPolicy& policy, const Random& random) {
   const Seconds wait = uniform(policy.minimum, std::max(policy.minimum, interval / 2), random);
-  return std::min(interval, std::max(wait, at_most_a_day(error)));
+  return std::min(interval, std::max(wait, obeyed(at_most_a_day(error), random)));
 }
 
 Seconds wait_while_pending(Seconds retry_after, std::uint32_t polls, const RetryPolicy& policy, const Random& random) {
-  return retry_after > Seconds(0) ? std::min(retry_after, longest_advice) : backoff(polls, policy, random);
+  return retry_after > Seconds(0) ? obeyed(std::min(retry_after, longest_advice), random)
+                                  : backoff(polls, policy, random);
 }
 
 Seconds longest_wait(const RetryPolicy& policy) { return std::max(longest_patience(policy), longest_advice); }

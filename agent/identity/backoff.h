@@ -18,7 +18,8 @@ Seconds backoff(std::uint32_t failures, const RetryPolicy& policy, const Random&
 /// How long to wait after this failure, the given number in a row. A credential that works for the time `left` gives
 /// time: the range goes up to a thirtieth of it, where that is longer, and to four times the maximum, or a fleet would
 /// come back within the hour after an outage. What somebody has to put right is looked at again after
-/// [maximum/2, maximum], however few the failures. Never sooner than error.retry_after, of which at most a day counts.
+/// [maximum/2, maximum], however few the failures. Never sooner than error.retry_after, of which at most a day counts,
+/// and up to an eighth later than that.
 Seconds wait_after_failure(const Error& error, std::uint32_t failures, const RetryPolicy& policy, Seconds left,
                            const Random& random);
 
@@ -26,8 +27,8 @@ Seconds wait_after_failure(const Error& error, std::uint32_t failures, const Ret
 /// to half of it, as long as the advice says, and never longer than the interval.
 Seconds wait_after_look(const Error& error, Seconds interval, const RetryPolicy& policy, const Random& random);
 
-/// How long to wait before a pending request is presented again: what the server said, at most a day, or the
-/// back-off if it said nothing (0).
+/// How long to wait before a pending request is presented again: what the server said, at most a day, and up to an
+/// eighth more, or the back-off if it said nothing (0).
 Seconds wait_while_pending(Seconds retry_after, std::uint32_t polls, const RetryPolicy& policy, const Random& random);
 
 /// No wait that comes of the above is longer.

@@ -6,6 +6,7 @@
 #include <array>
 #include <utility>
 
+#include "agent/identity/backoff.h"
 #include "agent/identity/duration.h"
 
 namespace devid::identity {
@@ -23,9 +24,10 @@ std::string point_text(const RenewAt& at) {
 }
 
 std::string plan_text(const Holding& held, const RenewalPolicy& policy) {
-  const Time latest = renewal_time(held.validity, policy.at).at;
+  const auto [latest, clamped] = renewal_time(held.validity, policy.at);
   std::string text = fmt::format("its renewal is planned for {}", utc_text(planned_renewal(held, policy)));
-  text += fmt::format(": {} is {}", point_text(policy.at), utc_text(latest));
+  if (held.since && *held.since >= latest) return text + ": half of what was left when it came";
+  text += fmt::format(": {} is {}", clamped ? "half of its lifetime" : point_text(policy.at), utc_text(latest));
   if (policy.spread == 0) return text;
   return text + (held.enrolled ? ", and devices that were enrolled together are to go apart"
                                : ", and each device comes up to " + std::to_string(policy.spread) +
@@ -40,10 +42,10 @@ std::string_view step_text(const Step& step) {
 
 /// What follows if that does not help.
 std::string ladder_text(const Step& step, const Profile& profile) {
-  const auto& [minimum, maximum] = profile.retry;
-  const std::string again = fmt::format("after any failure it is tried again, after {} to {}, for good",
-                                        duration_text(minimum), duration_text(maximum));
-  if (std::holds_alternative<Enroll>(step)) return again;
+  const std::string again =
+      fmt::format("after any failure it is tried again, after {} to {}, for good", duration_text(profile.retry.minimum),
+                  duration_text(longest_wait(profile.retry)));
+  if (kind_of(step) == JobKind::enroll) return again;
   if (!profile.renewal.enroll_again)
     return "the profile forbids another enrollment with the IDevID (renewal.enroll_again); " + again;
   return "if the credential is refused, or its key is gone, an enrollment with the IDevID follows in the same job; " +
@@ -65,6 +67,13 @@ std::string end_text(const Situation& situation, Time now) {
                        span_text(now - end));
   return fmt::format("if nothing works until then, the credential expires at {}, in {}", utc_text(end),
                      span_text(end - now));
+}
+
+/// Why a planned renewal has not come about.
+std::string cause_text(const Record& record) {
+  if (record.last_error) return record.last_error->sentence();
+  if (record.pending_since) return "the CA has had the request since " + utc_text(*record.pending_since);
+  return "no attempt has been made since";
 }
 
 }  // namespace
@@ -110,7 +119,7 @@ std::vector<std::string> explain(const Situation& situation, const Profile& prof
 }
 
 std::optional<std::uint32_t> expiry_warning(const Situation& situation, const Profile& profile, Time now) {
-  if (!situation.credential || now < clock_floor(situation, profile)) return std::nullopt;
+  if (!situation.credential || now < clock_floor(situation)) return std::nullopt;
   const Time planned = planned_renewal(*situation.credential, profile.renewal);
   const Time end = situation.credential->validity.not_after;
   if (now <= planned || planned >= end) return std::nullopt;
@@ -125,8 +134,7 @@ std::string expiry_sentence(const Situation& situation, const Profile& profile, 
   if (!situation.credential) return {};
   const Time end = situation.credential->validity.not_after;
   const std::string planned = utc_text(planned_renewal(*situation.credential, profile.renewal));
-  const std::string failure = situation.record.last_error ? situation.record.last_error->sentence()
-                                                          : std::string("no attempt has been made since");
+  const std::string failure = cause_text(situation.record);
   if (now > end)
     return fmt::format(
         "the credential has expired at {}; the renewal that was planned for {} did not come about: {}; "

@@ -152,8 +152,10 @@ std::optional<std::string> Identity::warn_of_expiry(Time now) {
   // A profile that is wrong renews nothing, all the more reason to warn.
   const Profile profile = profile_ ? *profile_ : Profile();
   const auto percent = expiry_warning(situation(), profile, now);
-  if (!percent || (record_.warned && *record_.warned <= *percent)) return std::nullopt;
+  // More than was said before: the clock was ahead then.
+  const bool said = record_.warned == percent;
   record_.warned = percent;
+  if (said || !percent) return std::nullopt;
   // Where it cannot be written it is said once more by the next devidd.
   static_cast<void>(write_record(directory_ / "state.json", record_));
   return expiry_sentence(situation(), profile, now);
@@ -260,6 +262,8 @@ Result<JobResult> Identity::refresh(const Surroundings& surroundings, JobObserve
   auto looked = look(surroundings, observer);
   if (looked) record_.revoked = looked->revocation.has_value();
   const auto written = write_record(directory_ / "state.json", record_);
+  // A credential whose key is gone is worth no more than one that was revoked: a renewal finds the way from here.
+  if (!looked && key_is_lost(looked.error().code)) return rotate(JobKind::renew, {}, surroundings, observer);
   if (!looked) return fail(std::move(looked.error()));
   if (!written) return fail(written.error());
   std::optional<Error>& revocation = looked->revocation;

@@ -11,9 +11,19 @@ namespace {
 
 /// A CA's clock may be that much ahead of this one.
 constexpr Seconds skew = std::chrono::minutes(1);
+/// A CA may date a certificate back by that much, where that is told from a clock that was ahead.
+constexpr Seconds backdating = std::chrono::days(2);
 
 bool is_alive(const Situation& situation, Time now) {
   return situation.credential && now <= situation.credential->validity.not_after;
+}
+
+/// What is held, as far as the clock allows: a time of issue that lies in the future means that the clock was turned
+/// back.
+Holding held_at(const Holding& holding, Time now) {
+  Holding held = holding;
+  if (held.since && *held.since > now) held.since.reset();
+  return held;
 }
 
 /// The longest that devid stays idle after an attempt at `last`, whatever was recorded: the clock may have been wrong
@@ -23,40 +33,6 @@ Time latest_attempt(const Situation& situation, const RetryPolicy& retry, Time l
   const Time latest = last + longest_wait(retry);
   if (!is_alive(situation, last)) return latest;
   return std::min(latest, last + std::max(retry.minimum, (situation.credential->validity.not_after - last) / 2));
-}
-
-/// When the step forward is due, whatever the window says.
-Time unrestricted_time(const Situation& situation, const Profile& profile, Time now) {
-  const Time at_once = std::min(situation.known_since, now);
-  const Record& record = situation.record;
-  if (record.attempts > 0 || situation.request) {
-    // An attempt that lies in the future means that the clock was turned back: what was reckoned from it does not
-    // count.
-    if (!record.last_attempt || *record.last_attempt > now || !record.next_attempt) return at_once;
-    return std::min(*record.next_attempt, latest_attempt(situation, profile.retry, *record.last_attempt));
-  }
-  if (record.revoked) return at_once;
-  return situation.credential ? planned_renewal(*situation.credential, profile.renewal) : at_once;
-}
-
-/// Only a renewal that replaces what still works waits for the window, and only until it begins.
-Time due_time(const Situation& situation, const Profile& profile, Time now) {
-  const Time due = unrestricted_time(situation, profile, now);
-  if (!profile.renewal.window || !is_alive(situation, now) || situation.record.revoked || situation.request) return due;
-  const Holding& held = *situation.credential;
-  return in_window(*profile.renewal.window, held, planned_renewal(held, profile.renewal), due, now);
-}
-
-/// When to look at the CA again: only while nothing else is under way, as each enrollment and renewal looks, too. A
-/// time that lies further ahead than any look is put off means that the clock was turned back.
-std::optional<Time> refresh_time(const Situation& situation, const Profile& profile, Time now) {
-  const Record& record = situation.record;
-  if (!situation.credential || !is_alive(situation, now)) return std::nullopt;
-  if (record.attempts > 0 || record.revoked || situation.request) return std::nullopt;
-  const Seconds interval = profile.server.cacerts_interval;
-  const Time due =
-      record.next_refresh.value_or(record.last_success.value_or(situation.credential->validity.not_before) + interval);
-  return due > now + 2 * interval ? now : due;
 }
 
 /// Whether the current credential was of no use in the last attempt: its key is gone, or the server does not want it.
@@ -70,6 +46,7 @@ Rejected rejection(Errc failure) {
     case Errc::token_no_such_key:
     case Errc::token_wrong_key: return Rejected::by_token;
     case Errc::server_unauthorized:
+    case Errc::server_refused:
     case Errc::tls_failed: return Rejected::by_server;
     default: return Rejected::no;
   }
@@ -79,6 +56,46 @@ Rejected rejected(const Record& record) {
   if (record.revoked) return Rejected::by_ca;
   if (record.attempts == 0 || record.method != JobKind::renew || !record.last_error) return Rejected::no;
   return rejection(record.last_error->code);
+}
+
+/// When the step forward is due, whatever the window says.
+Time unrestricted_time(const Situation& situation, const Profile& profile, Time now) {
+  const Time at_once = std::min(situation.known_since, now);
+  const Record& record = situation.record;
+  if (record.attempts > 0 || situation.request) {
+    // An attempt that lies in the future means that the clock was turned back: what was reckoned from it does not
+    // count.
+    const bool turned_back = record.last_attempt && *record.last_attempt > now;
+    if (turned_back && is_alive(situation, now) && !record.revoked && !situation.request)
+      return planned_renewal(held_at(*situation.credential, now), profile.renewal);  // a fleet does not come at once
+    if (!record.last_attempt || turned_back || !record.next_attempt) return at_once;
+    return std::min(*record.next_attempt, latest_attempt(situation, profile.retry, *record.last_attempt));
+  }
+  if (record.revoked) return at_once;
+  return situation.credential ? planned_renewal(held_at(*situation.credential, now), profile.renewal) : at_once;
+}
+
+/// Only a renewal that replaces what still works waits for the window, and only until it begins.
+Time due_time(const Situation& situation, const Profile& profile, Time now) {
+  const Time due = unrestricted_time(situation, profile, now);
+  const Record& record = situation.record;
+  const bool of_no_use =
+      record.revoked || (record.attempts > 0 && (record.method == JobKind::enroll || rejected(record) != Rejected::no));
+  if (!profile.renewal.window || !is_alive(situation, now) || of_no_use || situation.request) return due;
+  const Holding held = held_at(*situation.credential, now);
+  return in_window(*profile.renewal.window, held, planned_renewal(held, profile.renewal), due, now);
+}
+
+/// When to look at the CA again: only while nothing else is under way, as each enrollment and renewal looks, too. A
+/// time that lies further ahead than any look is put off means that the clock was turned back.
+std::optional<Time> refresh_time(const Situation& situation, const Profile& profile, Time now) {
+  const Record& record = situation.record;
+  if (!situation.credential || !is_alive(situation, now)) return std::nullopt;
+  if (record.attempts > 0 || record.revoked || situation.request) return std::nullopt;
+  const Seconds interval = profile.server.cacerts_interval;
+  const Time due =
+      record.next_refresh.value_or(record.last_success.value_or(situation.credential->validity.not_before) + interval);
+  return due > now + 2 * interval ? now : due;
 }
 
 std::string text(Time time) { return fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", time); }
@@ -160,12 +177,15 @@ Assessment assess_untroubled(const Situation& situation, const Profile& profile,
 
 }  // namespace
 
-Time clock_floor(const Situation& situation, const Profile& profile) {
+Time clock_floor(const Situation& situation) {
   if (!situation.credential) return situation.clock_floor;
   const Holding& held = *situation.credential;
-  const Time seen = std::min(held.since.value_or(Time()), planned_renewal(held, profile.renewal));
-  return std::max({situation.clock_floor, held.validity.not_before - skew, seen});
+  // A CA dates a certificate when it issues it: much later than that, this clock was ahead.
+  const bool plausible = held.since && *held.since <= held.validity.not_before + backdating;
+  return std::max({situation.clock_floor, held.validity.not_before - skew, plausible ? *held.since : Time()});
 }
+
+bool key_is_lost(Errc failure) { return rejection(failure) == Rejected::by_token; }
 
 Step step_forward(const Situation& situation, const Profile& profile, Time now) {
   const bool alive = is_alive(situation, now);
@@ -177,6 +197,10 @@ Step step_forward(const Situation& situation, const Profile& profile, Time now) 
   const bool usable = alive && rejection != Rejected::by_token && rejection != Rejected::by_ca &&
                       (rejection == Rejected::no || situation.record.pending_since);
   const bool can_renew = usable || no_other_way;
+  // An enrollment that nobody approves must not outlast a credential that may work again.
+  const auto& waiting = situation.record.pending_since;
+  const bool overdue = usable && waiting && now > *waiting + (situation.credential->validity.not_after - *waiting) / 2;
+  if (situation.request == JobKind::enroll && overdue) return Renew{};
   if (situation.request && (can_renew || situation.request == JobKind::enroll)) return Poll{*situation.request};
   if (can_renew && (rejection == Rejected::no || no_other_way)) return Renew{};
   return Enroll{};
@@ -210,7 +234,7 @@ Result<> check_allowed(const std::string& name, const Situation& situation, cons
 }
 
 Step next_step(const Situation& situation, const Profile& profile, Time now) {
-  if (const Time floor = clock_floor(situation, profile); now < floor) return Wait{floor};
+  if (const Time floor = clock_floor(situation); now < floor) return Wait{floor};
   const Time due = due_time(situation, profile, now);
   if (now >= due) return step_forward(situation, profile, now);
   const auto refresh = refresh_time(situation, profile, now);
@@ -220,7 +244,7 @@ Step next_step(const Situation& situation, const Profile& profile, Time now) {
 
 Assessment assess(const Situation& situation, const Profile& profile, Time now) {
   const Time due = due_time(situation, profile, now);
-  if (const Time floor = clock_floor(situation, profile); now < floor) return assess_early(situation, now, floor);
+  if (const Time floor = clock_floor(situation); now < floor) return assess_early(situation, now, floor);
   if (situation.running) return {state_while_running(*situation.running), "a job is running", due};
   const bool polls = std::holds_alternative<Poll>(step_forward(situation, profile, now));
   const auto since = situation.record.pending_since;

@@ -48,9 +48,11 @@ Result<> check_allowed(const std::string& name, const Situation& situation, cons
                        JobOptions options, Time now);
 
 /// Before then the clock is wrong for certain: when devid was built, when the certificate of `current` begins (a minute
-/// earlier, as clocks differ), and when a CA last issued for this device; the last no longer than until the next
-/// renewal is planned, as the clock may have been ahead.
-Time clock_floor(const Situation& situation, const Profile& profile);
+/// earlier, as clocks differ), and when it was obtained, if its own dates bear that out: the clock may have been ahead.
+Time clock_floor(const Situation& situation);
+
+/// Whether a failure means that the key of the current credential is gone or does not sign any more.
+bool key_is_lost(Errc failure);
 
 /// Where an identity stands, for people: part of a Status.
 struct Assessment {

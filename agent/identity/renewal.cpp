@@ -42,8 +42,11 @@ Time in_window(const MaintenanceWindow& window, const Holding& holding, Time pla
   const Time latest = planned + (holding.validity.not_after - planned) / 2;
   const auto opens = window.opens.next(from - window.length);
   if (!opens || from > latest) return due;
-  if (*opens <= from) return due > now ? due : now;
-  const Time at = *opens + part(std::max(window.length - last_call, Seconds(0)), holding.share);
+  if (due >= *opens) return from;  // became due while it is open
+  // By other bits than those that have chosen the window among its likes.
+  const double share = std::fmod(holding.share * 4096, 1.0);
+  const Time own = *opens + part(std::max(window.length - last_call, Seconds(0)), share);
+  const Time at = std::max(own, from);
   return at <= latest ? at : due;
 }
 

@@ -71,9 +71,9 @@ struct Holding {
 /// that, after half of what was left then, or devid would renew without end.
 Time planned_renewal(const Holding& holding, const RenewalPolicy& policy);
 
-/// The first time from `due` on, and not before `now`, at which the window lets a renewal begin; within the window by
-/// the share, so that a fleet does not knock when it opens. A window that takes more than half of the time from the
-/// planned renewal to the expiry is passed over: the answer is then `due`.
+/// The first time from `due` on, and not before `now`, at which the window lets a renewal begin: what became due before
+/// it opened begins at a moment of the device's own, so that a fleet does not knock at once. A window that takes more
+/// than half of the time from the planned renewal to the expiry is passed over: the answer is then `due`.
 Time in_window(const MaintenanceWindow& window, const Holding& holding, Time planned, Time due, Time now);
 
 /// A share from bytes that are random, but always the same for one certificate: its fingerprint, in hexadecimal.

@@ -14,6 +14,8 @@ namespace {
 
 constexpr std::size_t fact_limit = 64UL * 1024;
 constexpr std::string_view opening = "%{idevid.";
+/// The same once expanded: no value of the configuration can hold it.
+constexpr std::string_view kept = "\x1f{idevid.";
 
 struct FactOfFile {
   char letter;
@@ -63,7 +65,7 @@ Result<> check_attribute(std::string_view type) {
 }
 
 Result<std::string> fact(char letter, const DeviceFacts& facts) {
-  constexpr std::string_view known = "AabBHlmMoqvwW";
+  constexpr std::string_view known = "AbBHlmMoqvwW";
   if (const auto found = facts.find(letter); found != facts.end()) return found->second;
   if (known.find(letter) != std::string_view::npos)
     return fail(wrong(fmt::format("this host does not know what %{} stands for", letter),
@@ -82,7 +84,6 @@ DeviceFacts read_device_facts() {
     facts['H'] = name;
     facts['l'] = name.substr(0, name.find('.'));
     facts['v'] = host.release;
-    facts['a'] = host.machine;
   }
   for (const auto& [letter, file, key] : facts_of_files) {
     const auto text = read_file(file, fact_limit);
@@ -104,7 +105,8 @@ Result<std::string> expand(std::string_view text, const DeviceFacts& facts) {
     if (const std::string_view type = idevid_attribute(text); !type.empty()) {
       if (auto checked = check_attribute(type); !checked) return fail(std::move(checked.error()));
       const std::size_t size = opening.size() + type.size() + 1;
-      expanded += text.substr(0, size);
+      expanded += kept;
+      expanded += text.substr(opening.size(), size - opening.size());
       text.remove_prefix(size);
       continue;
     }
@@ -121,22 +123,23 @@ Result<std::string> expand(std::string_view text, const DeviceFacts& facts) {
   return expanded;
 }
 
-bool refers_to_idevid(std::string_view text) { return text.find(opening) != std::string_view::npos; }
+bool refers_to_idevid(std::string_view text) { return text.find(kept) != std::string_view::npos; }
 
 Result<std::string> resolve_idevid(std::string_view text, const pki::Certificate& idevid) {
   std::string resolved;
   while (!text.empty()) {
-    const std::size_t next = text.find(opening);
+    const std::size_t next = text.find(kept);
     resolved += text.substr(0, next);
     if (next == std::string_view::npos) break;
-    const std::string_view type = idevid_attribute(text.substr(next));
+    const std::string_view rest = text.substr(next + kept.size());
+    const std::string_view type = rest.substr(0, rest.find('}'));
     const auto value = idevid.subject_attribute(OBJ_txt2nid(std::string(type).c_str()));
     if (!value || value->empty()) {
       return fail(wrong(fmt::format("the subject of the IDevID has no {}", printable(type, 40)),
                         "its subject is " + printable(idevid.subject())));
     }
     resolved += *value;
-    text.remove_prefix(next + opening.size() + type.size() + 1);
+    text.remove_prefix(next + kept.size() + type.size() + 1);
   }
   return resolved;
 }

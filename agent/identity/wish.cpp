@@ -29,6 +29,11 @@ bool adopt_names(pki::Names& names, const pki::Certificate& current) {
   return subject && !names.alternatives.empty();
 }
 
+bool refer_to_idevid(const pki::Names& names) {
+  return std::ranges::any_of(names.subject, refers_to_idevid, &pki::NameAttribute::value) ||
+         std::ranges::any_of(names.alternatives, refers_to_idevid, &pki::AlternativeName::value);
+}
+
 /// Fills in what the names take from the IDevID. A renewal shows another certificate, which has these names already.
 Result<pki::Names> resolved(pki::Names names, JobKind kind, const pki::Certificate& client) {
   const auto fill = [&](auto& all) -> Result<> {
@@ -41,16 +46,17 @@ Result<pki::Names> resolved(pki::Names names, JobKind kind, const pki::Certifica
   };
   if (kind == JobKind::renew) {
     static_cast<void>(adopt_names(names, client));
-    return names;
+    if (!refer_to_idevid(names)) return names;
+    return fail({.code = Errc::config_invalid,
+                 .retry = Retry::after_operator,
+                 .what = "the current certificate has names that devid cannot ask for again, in place of those that "
+                         "refer to the IDevID",
+                 .reason = client.subject(),
+                 .hint = "write the names out in the profile"});
   }
   if (auto filled = fill(names.subject); !filled) return fail(std::move(filled.error()));
   if (auto filled = fill(names.alternatives); !filled) return fail(std::move(filled.error()));
   return names;
-}
-
-bool refer_to_idevid(const pki::Names& names) {
-  return std::ranges::any_of(names.subject, refers_to_idevid, &pki::NameAttribute::value) ||
-         std::ranges::any_of(names.alternatives, refers_to_idevid, &pki::AlternativeName::value);
 }
 
 Result<pki::Names> names_for(const Profile& profile, JobKind kind, const std::optional<pki::Certificate>& client) {

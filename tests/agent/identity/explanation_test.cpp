@@ -37,7 +37,7 @@ TEST(AnExplanation, OfAValidCredentialSaysWhatIsPlanned) {
                   "and each device comes up to 10 % of the lifetime before that, at its own moment",
                   "next comes at 2026-03-02 00:00:00 UTC, in 59d: a renewal, authenticated by the current credential",
                   "if the credential is refused, or its key is gone, an enrollment with the IDevID follows in the same "
-                  "job; after any failure it is tried again, after 1min to 6h, for good",
+                  "job; after any failure it is tried again, after 1min to 1d, for good",
                   "if nothing works until then, the credential expires at 2026-04-01 00:00:00 UTC, in 89d"));
 }
 
@@ -56,7 +56,7 @@ TEST(AnExplanation, OfAFailureSaysHowManyThereWereAndHowMuchTimeIsLeft) {
           "next comes at 2026-03-02 01:30:00 UTC, in 1h 30min: a renewal, authenticated by the current "
           "credential",
           "the profile forbids another enrollment with the IDevID (renewal.enroll_again); after any failure it "
-          "is tried again, after 1min to 6h, for good",
+          "is tried again, after 1min to 1d, for good",
           "if nothing works until then, the credential expires at 2026-04-01 00:00:00 UTC, in 30d"));
 }
 

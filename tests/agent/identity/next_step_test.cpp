@@ -286,7 +286,7 @@ TEST(ACredentialThatIsOfNoUse, GivesWayToTheIdevid) {
       {Errc::tls_failed, {}, Enroll{}},
       {Errc::tls_failed, JobKind::renew, Enroll{}},
       {Errc::server_unauthorized, JobKind::renew, Enroll{}},
-      {Errc::server_refused, {}, Renew{}},
+      {Errc::server_refused, {}, Enroll{}},
       {Errc::server_unavailable, {}, Renew{}},
       {Errc::token_unreachable, {}, Renew{}},
       {Errc::cancelled, {}, Renew{}},

@@ -44,16 +44,15 @@ TEST(ARenewal, WaitsForTheWindow) {
   Situation held = situation(ninety_days);
   held.credential->share = 0;
   EXPECT_EQ(next_step(held, with_window(), renewal - days(9)), Step(Wait{saturday - days(14)})) << "spread: 10 %";
-  EXPECT_EQ(next_step(situation(ninety_days), with_window(), renewal), Step(Wait{saturday + minutes(100)}));
+  EXPECT_EQ(next_step(situation(ninety_days), with_window(), renewal), Step(Wait{saturday}));
   EXPECT_EQ(next_step(situation(ninety_days), with_window(), saturday + minutes(100)), Step(Renew{}));
-  EXPECT_EQ(next_step(situation(ninety_days), with_window(), saturday + hours(2)),
-            Step(Wait{saturday + days(7) + minutes(100)}))
+  EXPECT_EQ(next_step(situation(ninety_days), with_window(), saturday + hours(2)), Step(Wait{saturday + days(7)}))
       << "it was missed, and there is another in time";
 }
 
 TEST(ARenewalThatFailed, WaitsForTheWindowToo) {
   const Situation tried = situation(ninety_days, failed(saturday, saturday + hours(3)));
-  EXPECT_EQ(next_step(tried, with_window(), saturday + hours(3)), Step(Wait{saturday + days(7) + minutes(100)}));
+  EXPECT_EQ(next_step(tried, with_window(), saturday + hours(3)), Step(Wait{saturday + days(7)}));
 }
 
 TEST(WhatCannotWait, PassesOverTheWindow) {
@@ -83,14 +82,42 @@ TEST(AClock, IsWrongBeforeTheCertificateWasIssuedAndAMinute) {
             Step(Wait{january - minutes(1)}));
   EXPECT_EQ(next_step(situation(ninety_days), without_looks(), january - Seconds(60)), Step(Wait{renewal}));
   const Record seen{.last_success = january + days(3)};
-  EXPECT_EQ(clock_floor(situation(ninety_days, seen), without_looks()), january + days(3));
+  EXPECT_EQ(clock_floor(situation(ninety_days, seen)), january + days(3));
 }
 
-TEST(AClockThatWasAhead, HoldsNothingBackLongerThanUntilTheRenewal) {
-  const Record ahead{.last_success = january + days(89)};
+TEST(AClockThatWasAhead, HoldsNothingBack) {
+  const Record ahead{.last_success = january + days(80)};
   const Situation held = situation(ninety_days, ahead);
-  EXPECT_LE(clock_floor(held, without_looks()), january + days(90));
-  EXPECT_EQ(next_step(held, without_looks(), january + days(90)), Step(Renew{}));
+  EXPECT_EQ(clock_floor(held), january - minutes(1)) << "its CA has dated it otherwise";
+  EXPECT_EQ(next_step(held, without_looks(), january + days(5)), Step(Wait{renewal}))
+      << "as if it had come at its begin";
+  EXPECT_EQ(next_step(held, without_looks(), renewal), Step(Renew{}));
+}
+
+TEST(AClockThatWasAhead, DoesNotMakeAFleetRenewAtOnce) {
+  const Record failed_then = failed(january + years(10), january + years(10) + hours(1));
+  EXPECT_EQ(next_step(situation(ninety_days, failed_then), without_looks(), january + days(5)), Step(Wait{renewal}));
+  EXPECT_EQ(next_step(situation({}, failed_then), without_looks(), january + days(5)), Step(Enroll{}));
+}
+
+TEST(AnEnrollmentThatNobodyApproves, GivesWayToARenewalInTime) {
+  Record waiting;
+  waiting.pending_since = renewal;
+  waiting.last_attempt = renewal;
+  waiting.next_attempt = renewal;
+  const Situation held = situation(ninety_days, waiting, JobKind::enroll);
+  EXPECT_EQ(next_step(held, without_looks(), renewal + days(15)), Step(Poll{JobKind::enroll}));
+  EXPECT_EQ(next_step(held, without_looks(), renewal + days(15) + Seconds(1)), Step(Renew{}));
+  EXPECT_EQ(next_step(held, without_looks(), january + days(91)), Step(Poll{JobKind::enroll}))
+      << "nothing is left to renew";
+}
+
+TEST(ACredentialThatIsOfNoUse, DoesNotWaitForTheWindow) {
+  Record record = failed(renewal, renewal + hours(1));
+  record.method = JobKind::enroll;
+  EXPECT_EQ(next_step(situation(ninety_days, record), with_window(), renewal + hours(1)), Step(Renew{}));
+  record.method = JobKind::renew;
+  EXPECT_NE(next_step(situation(ninety_days, record), with_window(), renewal + hours(1)), Step(Renew{}));
 }
 
 }  // namespace

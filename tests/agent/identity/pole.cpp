@@ -112,7 +112,7 @@ void Pole::tick() {
 /// Writes down where the device stands, if it has nothing valid.
 void Pole::observe() {
   // A clock that was ahead once and looks slow now keeps the device from looking for a while.
-  if (is_revoked() && can_since_ && clock() >= clock_floor(situation_, profile_)) {
+  if (is_revoked() && can_since_ && clock() >= clock_floor(situation_)) {
     if (!knows_since_) knows_since_ = now_;
     story_.revoked_in_vain = std::max(story_.revoked_in_vain, Seconds(now_ - *knows_since_));
   } else {

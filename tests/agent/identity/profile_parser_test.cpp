@@ -48,7 +48,7 @@ TEST(ASpecifierInAProfile, StandsForAFactOfTheDevice) {
                                          "/p.toml", {"tpm"}, facts);
   ASSERT_TRUE(file.profile) << file.profile.error().sentence();
   EXPECT_EQ(file.profile->names.subject.at(0).value, "gw.example");
-  EXPECT_EQ(file.profile->names.subject.at(1).value, "%{idevid.serialNumber}");
+  EXPECT_EQ(file.profile->names.subject.at(1).value, "\x1f{idevid.serialNumber}");
   EXPECT_EQ(file.profile->names.alternatives.at(0).value, "gw.example");
   EXPECT_EQ(file.profile->facts.begin()->second, "0123");
   const auto wrong = parse_profile(least + "[subject]\nCN = \"%2F\"\n", "/p.toml", {"tpm"}, facts);

@@ -99,6 +99,8 @@ struct Opening {
 
 void PrintTo(const Opening& row, std::ostream* out) { *out << row.name; }
 
+constexpr double halfway = 0.5 / 4096;
+
 class AWindow : public testing::TestWithParam<Opening> {};
 
 TEST_P(AWindow, LetsARenewalBegin) {
@@ -112,9 +114,12 @@ TEST_P(AWindow, LetsARenewalBegin) {
 INSTANTIATE_TEST_SUITE_P(
     Each, AWindow,
     testing::Values(Opening{"WhenItOpens", {}, {}, 0, hours(2)},
-                    Opening{"AtItsOwnMoment", {}, {}, 0.5, hours(2) + minutes(50)},
-                    Opening{"InTimeBeforeItCloses", {}, {}, 1, hours(2) + minutes(100)},
-                    Opening{"AtOnceWhileItIsOpen", {}, hours(3), 1, hours(3)},
+                    Opening{"AtItsOwnMoment", {}, {}, halfway, hours(2) + minutes(50)},
+                    Opening{"AtItsOwnMomentAlsoWhereItHasOpened", {}, hours(2), halfway, hours(2) + minutes(50)},
+                    Opening{"AtItsOwnMomentAQuarterLater", {}, hours(2) + minutes(15), halfway, hours(2) + minutes(50)},
+                    Opening{"AtOnceAfterItsOwnMoment", {}, hours(3), halfway, hours(3)},
+                    Opening{"InTimeBeforeItCloses", {}, {}, 0.9999999 / 4096, hours(2) + minutes(100)},
+                    Opening{"ByOtherBitsThanThoseOfTheSpread", {}, {}, 0.5 + halfway, hours(2) + minutes(50)},
                     Opening{"WhenDueWhileItIsOpen", hours(3), {}, 0, hours(3)},
                     Opening{"TheNextDayOnceItHasClosed", {}, hours(4), 0, hours(26)},
                     Opening{"WhenItOpensAfterAWait", hours(50), hours(10), 0, hours(50)},

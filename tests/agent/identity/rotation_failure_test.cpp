@@ -143,7 +143,7 @@ TEST_F(AFailure, OfARenewalIsDegradedAndTriedAgainSoon) {
   EXPECT_EQ(error_of(JobKind::renew).code, Errc::server_unavailable);
   EXPECT_EQ(status().state, State::degraded);
   EXPECT_GE(*status().next_attempt, clock_.now() + Seconds(60));
-  EXPECT_LE(*status().next_attempt, clock_.now() + minutes(49)) << "a thirtieth of the day that is left";
+  EXPECT_LE(*status().next_attempt, clock_.now() + std::chrono::minutes(49)) << "a thirtieth of the day that is left";
 }
 
 TEST_F(AFailure, IsRememberedAcrossARestart) {
