@@ -29,7 +29,9 @@ Seconds uniform(Seconds least, Seconds most, const Random& random) {
 }
 
 /// Somewhat later than advised: a server that says when its maintenance ends says that to the whole fleet.
-Seconds obeyed(Seconds advice, const Random& random) { return uniform(advice, advice + advice / 8, random); }
+Seconds obeyed(Seconds advice, const Random& random) {
+  return std::min(uniform(advice, advice + advice / 8, random), longest_advice);
+}
 
 }  // namespace
 

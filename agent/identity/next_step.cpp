@@ -58,14 +58,15 @@ Rejected rejected(const Record& record) {
   return rejection(record.last_error->code);
 }
 
+/// An attempt that lies in the future means that the clock was turned back: what was reckoned from it does not count.
+bool is_turned_back(const Record& record, Time now) { return record.last_attempt && *record.last_attempt > now; }
+
 /// When the step forward is due, whatever the window says.
 Time unrestricted_time(const Situation& situation, const Profile& profile, Time now) {
   const Time at_once = std::min(situation.known_since, now);
   const Record& record = situation.record;
   if (record.attempts > 0 || situation.request) {
-    // An attempt that lies in the future means that the clock was turned back: what was reckoned from it does not
-    // count.
-    const bool turned_back = record.last_attempt && *record.last_attempt > now;
+    const bool turned_back = is_turned_back(record, now);
     if (turned_back && is_alive(situation, now) && !record.revoked && !situation.request)
       return planned_renewal(held_at(*situation.credential, now), profile.renewal);  // a fleet does not come at once
     if (!record.last_attempt || turned_back || !record.next_attempt) return at_once;
@@ -91,7 +92,8 @@ Time due_time(const Situation& situation, const Profile& profile, Time now) {
 std::optional<Time> refresh_time(const Situation& situation, const Profile& profile, Time now) {
   const Record& record = situation.record;
   if (!situation.credential || !is_alive(situation, now)) return std::nullopt;
-  if (record.attempts > 0 || record.revoked || situation.request) return std::nullopt;
+  const bool is_tried_soon = record.attempts > 0 && !is_turned_back(record, now);
+  if (is_tried_soon || record.revoked || situation.request) return std::nullopt;
   const Seconds interval = profile.server.cacerts_interval;
   const Time due =
       record.next_refresh.value_or(record.last_success.value_or(situation.credential->validity.not_before) + interval);

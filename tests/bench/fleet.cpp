@@ -75,7 +75,7 @@ class Fleet {
       }
     }
     for (const Device& device : devices_)
-      if (Seconds(device.issued) + options_.lifetime < options_.duration) ++load_.expired;
+      if (device.issued == none || Seconds(device.issued) + options_.lifetime < options_.duration) ++load_.expired;
     return std::move(load_);
   }
 

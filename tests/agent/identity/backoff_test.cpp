@@ -42,7 +42,8 @@ TEST(BackOff, IsFixedWhereMinimumAndMaximumAreOne) {
 
 TEST(TheWaitAfterAFailure, IsNeverShorterThanTheServersAdvice) {
   Error error{.code = Errc::server_unavailable, .retry = Retry::later, .retry_after = hours(8)};
-  EXPECT_EQ(wait_after_failure(error, 1, policy, Seconds(0), highest), hours(8));
+  EXPECT_EQ(wait_after_failure(error, 1, policy, Seconds(0), lowest), hours(8));
+  EXPECT_EQ(wait_after_failure(error, 1, policy, Seconds(0), highest), hours(9)) << "it says that to the whole fleet";
   error.retry_after = Seconds(3);
   EXPECT_EQ(wait_after_failure(error, 1, policy, Seconds(0), highest), minutes(2));
 }
@@ -83,7 +84,7 @@ TEST(TheWaitAfterALook, IsUpToHalfOfTheInterval) {
 
 TEST(TheWaitAfterALook, IsNotShorterThanTheServersAdvice) {
   Error error{.code = Errc::server_unavailable, .retry = Retry::later, .retry_after = hours(20)};
-  EXPECT_EQ(wait_after_look(error, days(1), policy, highest), hours(20));
+  EXPECT_EQ(wait_after_look(error, days(1), policy, lowest), hours(20));
   error.retry_after = days(3);
   EXPECT_EQ(wait_after_look(error, days(7), policy, lowest), days(1));
 }

@@ -159,7 +159,7 @@ void Pole::job(JobKind kind) {
     case End::failed: break;
   }
   ++story_.failures;
-  if (error.retry_after) advised_until_ = now_ + std::min(*error.retry_after, advice_that_counts);
+  if (error.retry_after) advised_until_ = now_ + std::min(*error.retry_after * 9 / 8, advice_that_counts);
   situation_.record = after_failure(situation_.record, before, error, moment());
   if (!situation_.request) forget_request();
   if (!goes_on_with_idevid(situation_, error, kind, profile_, clock())) return;
@@ -169,7 +169,7 @@ void Pole::job(JobKind kind) {
 
 void Pole::defer(JobKind kind, const Record& before) {
   const Seconds advice = random() < 0.5 ? Seconds(0) : between(minutes(1), days(3));
-  advised_until_ = now_ + std::min(advice, advice_that_counts);
+  advised_until_ = now_ + std::min(advice * 9 / 8, advice_that_counts);
   situation_.request = kind;
   situation_.record = while_pending(situation_.record, before, advice, moment());
 }
