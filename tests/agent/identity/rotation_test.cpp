@@ -156,7 +156,7 @@ TEST_F(ADevice, RefusesWhatDoesNotFitItsState) {
   EXPECT_EQ(status().generation, 2U);
 }
 
-class APendingRequest : public Site {
+class APendingRequest : public WaitingSite {
  protected:
   APendingRequest() {
     server_->misbehave(EstOperation::simpleenroll, misbehaviour("status-202"), 1);
