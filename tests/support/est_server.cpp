@@ -85,7 +85,7 @@ struct EstServer::State {
       : spec(std::move(server_spec)),
         service(spec),
         context(make_context(spec)),
-        acceptor(io, Tcp::endpoint(asio::ip::address_v4::loopback(), spec.port)) {
+        acceptor(io, Tcp::endpoint(asio::ip::make_address(spec.address), spec.port)) {
     service.trust_clients(context.native_handle());
   }
 
