@@ -22,7 +22,8 @@ namespace {
 
 struct Options {
   Paths paths;
-  unsigned idle_timeout = 60;  ///< seconds
+  unsigned idle_timeout = 60;    ///< seconds
+  unsigned network_spread = 30;  ///< seconds
 };
 
 /// What is installed, and built, beside devidd.
@@ -60,7 +61,7 @@ TokenFactory token_factory(const Paths& paths) {
 /// refused by then, because systemd ends a service that has given its name back.
 EventLoop::End serve(sdbus::IConnection& connection, EventLoop& loop, Service& service, std::chrono::seconds idle) {
   while (true) {
-    const auto end = loop.run(connection, idle, [&] { return service.at_rest(); });
+    const auto end = loop.run(connection, idle, [&] { return service.may_leave(); });
     if (end != EventLoop::End::idle) return end;
     service.refuse_jobs();
     connection.releaseName(wire::bus_name);
@@ -97,7 +98,7 @@ int run(const Options& options) {
   if (!agent) return fail_to_start(agent.error());
   for (const auto& error : (*agent)->configuration_errors()) log_configuration_error(error);
 
-  Service service(*connection, loop, clock, *std::move(agent));
+  Service service(*connection, loop, clock, *std::move(agent), std::chrono::seconds(options.network_spread));
   loop.on_hangup([&service] { service.reload([](const Result<>&) {}); });
   sd_notify(0, "READY=1");
   release_unused_pages();  // of the start
@@ -124,6 +125,10 @@ int start(int argc, char** argv) {
   app.add_option("--idle-timeout", options.idle_timeout, "seconds without work after which devidd leaves")
       ->capture_default_str()
       ->check(CLI::Range(1U, 86400U));
+  app.add_option("--network-spread", options.network_spread,
+                 "once the network is back, what failed for lack of it is tried again within so many seconds")
+      ->capture_default_str()
+      ->check(CLI::Range(1U, 3600U));
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

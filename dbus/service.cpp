@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "agent/identity/network.h"
 #include "agent/identity/next_step.h"
 #include "dbus/job_log.h"
 
@@ -36,12 +37,15 @@ class Reporter final : public JobObserver {
 
 }  // namespace
 
-Service::Service(sdbus::IConnection& connection, EventLoop& loop, const Clock& clock, std::unique_ptr<Agent> agent)
+Service::Service(sdbus::IConnection& connection, EventLoop& loop, const Clock& clock, std::unique_ptr<Agent> agent,
+                 std::chrono::seconds spread)
     : connection_(connection),
       loop_(loop),
       clock_(clock),
       tokens_(describe(*agent)),
       manager_(connection, *this),
+      reconnection_(loop, clock, spread, [this](const std::string& name) { retry_with_network(name); }),
+      clock_watch_(loop, [this] { clock_jumped(); }),
       worker_(adopt(std::move(agent))) {}
 
 std::unique_ptr<Agent> Service::adopt(std::unique_ptr<Agent> agent) {
@@ -99,6 +103,7 @@ Result<sdbus::ObjectPath> Service::start_job(const identity::Status& status, Job
   auto& job = jobs_[number] = std::make_unique<JobObject>(connection_, number, status.name, kind);
   job->announce();
   manager_.emitJobNew(job->path(), wire::identity_path(status.name));
+  reconnection_.job_began(status.name);
   submit([this, number, name = status.name, kind, options, control = job->control()](Agent& agent) {
     Reporter reporter(*control, name,
                       [this, number](Phase phase) { loop_.post([this, number, phase] { begin(number, phase); }); });
@@ -144,6 +149,23 @@ Result<std::vector<sdbus::ObjectPath>> Service::run_due() {
     if (job) started.push_back(*std::move(job));
   }
   return started;
+}
+
+/// The network is back: what did not wait for it in vain, or is not to be done yet all the same, stays as it is.
+void Service::retry_with_network(const std::string& name) {
+  const auto found = identities_.find(name);
+  if (found == identities_.end() || refusing_) return;
+  const auto& status = found->second->status();
+  if (!status.outlook) return;
+  const auto step = identity::step_with_network(status.outlook->situation, status.outlook->profile, clock_.now());
+  if (std::holds_alternative<identity::Wait>(step)) return;
+  if (start_job(status, identity::kind_of(step), {})) log_network(name);
+}
+
+void Service::clock_jumped() {
+  if (refusing_) return;
+  log_clock(clock_.now());
+  static_cast<void>(run_due());
 }
 
 void Service::reload(std::function<void(const Result<>&)> done) {
@@ -201,6 +223,7 @@ void Service::finish(std::uint64_t number, const Result<JobResult>& result, std:
   const auto found = jobs_.find(number);
   if (found == jobs_.end()) return;
   JobObject& job = *found->second;
+  reconnection_.job_ended(job.identity());
   if (const auto object = identities_.find(job.identity()); object != identities_.end())
     log_job(job.kind(), result, object->second->status());
   const std::string outcome = job.finish(result);
@@ -212,10 +235,13 @@ void Service::finish(std::uint64_t number, const Result<JobResult>& result, std:
 void Service::take_over(std::vector<identity::Status> statuses) {
   std::erase_if(identities_, [&](const auto& entry) {
     const bool gone = std::ranges::none_of(statuses, [&](const auto& status) { return status.name == entry.first; });
-    if (gone) entry.second->withdraw();
-    return gone;
+    if (!gone) return false;
+    entry.second->withdraw();
+    reconnection_.forget(entry.first);
+    return true;
   });
   for (auto& status : statuses) {
+    reconnection_.take(status);
     const std::string name = status.name;
     if (const auto found = identities_.find(name); found != identities_.end()) {
       found->second->update(std::move(status));

@@ -8,10 +8,12 @@
 #include <string>
 #include <vector>
 
+#include "dbus/clock_watch.h"
 #include "dbus/event_loop.h"
 #include "dbus/identity_object.h"
 #include "dbus/job_object.h"
 #include "dbus/manager_object.h"
+#include "dbus/reconnection.h"
 #include "dbus/worker.h"
 
 namespace devid {
@@ -21,7 +23,9 @@ namespace devid {
 class Service {
  public:
   /// Exports all objects; the name is requested by the caller afterwards. `agent` moves to the worker thread.
-  Service(sdbus::IConnection& connection, EventLoop& loop, const Clock& clock, std::unique_ptr<Agent> agent);
+  /// `spread`: of attempts once the network is back (reconnection.h).
+  Service(sdbus::IConnection& connection, EventLoop& loop, const Clock& clock, std::unique_ptr<Agent> agent,
+          std::chrono::seconds spread);
   Service(const Service&) = delete;
   Service& operator=(const Service&) = delete;
   Service(Service&&) = delete;
@@ -68,11 +72,15 @@ class Service {
 
   /// Nothing is running and nothing waits.
   [[nodiscard]] bool at_rest() const { return tasks_ == 0; }
+  /// At rest, and no attempt is about to be made for the network's sake.
+  [[nodiscard]] bool may_leave() const { return at_rest() && !reconnection_.is_waiting(); }
 
  private:
   /// Exports what the agent has before the worker takes it.
   std::unique_ptr<Agent> adopt(std::unique_ptr<Agent> agent);
   void submit(Worker::Task task);
+  void retry_with_network(const std::string& name);
+  void clock_jumped();
   /// Lets the worker post every status as it is now.
   void refresh();
   void take_over(std::vector<identity::Status> statuses);
@@ -87,6 +95,8 @@ class Service {
   ManagerObject manager_;
   std::map<std::string, std::unique_ptr<IdentityObject>, std::less<>> identities_;
   std::map<std::uint64_t, std::unique_ptr<JobObject>> jobs_;
+  Reconnection reconnection_;
+  ClockWatch clock_watch_;
   std::uint64_t last_job_ = 0;
   bool refusing_ = false;
   unsigned tasks_ = 0;  ///< given to the worker and not come back
