@@ -49,11 +49,14 @@ void Reconnection::take(const identity::Status& status) {
     forget(status.name);
     return;
   }
-  const auto since = clock_.now() - outlook->situation.record.last_attempt.value_or(clock_.now());
-  const auto left = std::clamp<Seconds>(longest_stay - since, 0s, longest_stay);
-  waiting_[status.name].until = Steady::now() + left;
-  loop_.after(left, [] {});  // so that the loop looks whether it may end
   listen();
+  const Time now = clock_.now();
+  const Time failed_at = outlook->situation.record.last_attempt.value_or(now);
+  Waiting& waiting = waiting_[status.name];
+  if (std::exchange(waiting.failed_at, failed_at) == failed_at) return;
+  const auto left = std::clamp<Seconds>(failed_at + longest_stay - now, 0s, longest_stay);
+  waiting.until = Steady::now() + left;
+  loop_.after(left, [] {});  // so that the loop looks whether it may end
 }
 
 void Reconnection::forget(const std::string& identity) {

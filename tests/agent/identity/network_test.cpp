@@ -6,6 +6,7 @@ namespace devid::identity {
 namespace {
 
 using namespace std::chrono_literals;
+using std::chrono::days;
 
 const Time now{Seconds(1'800'000'000)};
 
@@ -20,7 +21,7 @@ Situation failed(Errc code, std::uint32_t attempts = 1) {
 
 Situation holding(Situation situation) {
   situation.credential =
-      Holding{.validity = {.not_before = now - days(80), .not_after = now + days(10)}, .since = now - days(80)};
+      Holding{.validity = {.not_before = now - days(70), .not_after = now + days(30)}, .since = now - days(70)};
   return situation;
 }
 
@@ -60,10 +61,17 @@ TEST(AnAttemptThatFailed, WaitsForTheWindowAllTheSame) {
   Profile profile;
   const auto opens = CalendarEvents::parse("2027-01-20 00:00");
   ASSERT_TRUE(opens);
+  profile.renewal.spread = 0;
   profile.renewal.window = MaintenanceWindow{.opens = *opens, .length = 2h};
   const auto step = step_with_network(holding(failed(Errc::network_unreachable)), profile, now);
   EXPECT_TRUE(std::holds_alternative<Wait>(step));
   EXPECT_EQ(step_with_network(holding(failed(Errc::network_unreachable)), {}, now), Step(Renew{}));
+}
+
+TEST(AnAttemptThatFailed, SaysThatItWaitsForTheNetwork) {
+  const auto reason = [](Errc code) { return assess(failed(code), {}, now).reason; };
+  EXPECT_TRUE(reason(Errc::network_unreachable).ends_with(", or soon after the network is back"));
+  EXPECT_FALSE(reason(Errc::server_unavailable).ends_with("network is back"));
 }
 
 }  // namespace
