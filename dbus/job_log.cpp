@@ -73,6 +73,19 @@ void log_expiry(const std::string& identity, const std::string& warning) {
       .write();
 }
 
+void log_told(const std::string& identity, const identity::UnitAction& action, const Result<>& outcome) {
+  const std::string message =
+      outcome ? fmt::format("identity '{}': {}: done, as there is a new credential", identity, to_text(action))
+              : fmt::format("identity '{}': the credential is in place, but {}; it is tried again{}", identity,
+                            outcome.error().sentence(),
+                            outcome.error().hint.empty() ? "" : "; hint: " + outcome.error().hint);
+  journal::Entry entry(outcome ? journal::Priority::info : journal::Priority::warning, journal::consumers, message);
+  entry.field("DEVID_IDENTITY", identity);
+  entry.field("DEVID_UNIT", action.unit);
+  if (!outcome) entry.field("DEVID_ERROR", code_name(outcome.error().code));
+  entry.write();
+}
+
 void log_network(const std::string& identity) {
   journal::Entry(
       journal::Priority::info, journal::network,

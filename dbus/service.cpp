@@ -44,6 +44,7 @@ Service::Service(sdbus::IConnection& connection, EventLoop& loop, const Clock& c
       clock_(clock),
       tokens_(describe(*agent)),
       manager_(connection, *this),
+      unit_jobs_(connection, loop),
       reconnection_(loop, clock, spread, [this](const std::string& name) { retry_with_network(name); }),
       clock_watch_(loop, [this] { clock_jumped(); }),
       worker_(adopt(std::move(agent))) {}
@@ -250,6 +251,32 @@ void Service::take_over(std::vector<identity::Status> statuses) {
       object->announce();
     }
   }
+  loop_.post([this] { tell_consumers(); });
+}
+
+void Service::tell_consumers() {
+  if (refusing_) return;
+  for (const auto& [name, object] : identities_)
+    for (const auto& told : object->status().consumers)
+      if (identity::is_due(told, clock_.now())) tell(object->status(), told.action);
+}
+
+/// That it is to be done was written down with the generation, and stays so until systemd has said how it went: who
+/// dies in between leaves it to the next devidd.
+void Service::tell(const identity::Status& status, const identity::UnitAction& action) {
+  if (!telling_.emplace(status.name, to_text(action)).second) return;
+  unit_jobs_.request(action,
+                     [this, name = status.name, generation = status.generation, action](const Result<>& outcome) {
+                       log_told(name, action, outcome);
+                       submit([this, name, generation, action, outcome](Agent& agent) {
+                         agent.told(name, generation, action, outcome);
+                         loop_.post([this, name, action, statuses = agent.status()]() mutable {
+                           --tasks_;
+                           telling_.erase({name, to_text(action)});
+                           take_over(std::move(statuses));
+                         });
+                       });
+                     });
 }
 
 }  // namespace devid

@@ -5,7 +5,9 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "dbus/clock_watch.h"
@@ -14,6 +16,7 @@
 #include "dbus/job_object.h"
 #include "dbus/manager_object.h"
 #include "dbus/reconnection.h"
+#include "dbus/unit_jobs.h"
 #include "dbus/worker.h"
 
 namespace devid {
@@ -72,8 +75,8 @@ class Service {
 
   /// Nothing is running and nothing waits.
   [[nodiscard]] bool at_rest() const { return tasks_ == 0; }
-  /// At rest, and no attempt is about to be made for the network's sake.
-  [[nodiscard]] bool may_leave() const { return at_rest() && !reconnection_.is_waiting(); }
+  /// At rest, no unit is being told, and no attempt is about to be made for the network's sake.
+  [[nodiscard]] bool may_leave() const { return at_rest() && unit_jobs_.at_rest() && !reconnection_.is_waiting(); }
 
  private:
   /// Exports what the agent has before the worker takes it.
@@ -84,6 +87,9 @@ class Service {
   /// Lets the worker post every status as it is now.
   void refresh();
   void take_over(std::vector<identity::Status> statuses);
+  /// Asks systemd for what the profiles want after a rotation, and was not done yet.
+  void tell_consumers();
+  void tell(const identity::Status& status, const identity::UnitAction& action);
   void begin(std::uint64_t number, Phase phase);
   void finish(std::uint64_t number, const Result<JobResult>& result, std::vector<identity::Status> statuses);
   [[nodiscard]] JobObject* job_of(const std::string& identity) const;
@@ -95,6 +101,8 @@ class Service {
   ManagerObject manager_;
   std::map<std::string, std::unique_ptr<IdentityObject>, std::less<>> identities_;
   std::map<std::uint64_t, std::unique_ptr<JobObject>> jobs_;
+  UnitJobs unit_jobs_;
+  std::set<std::pair<std::string, std::string>> telling_;  ///< identity and action
   Reconnection reconnection_;
   ClockWatch clock_watch_;
   std::uint64_t last_job_ = 0;

@@ -48,6 +48,10 @@ class Identity {
   /// Agent::trust for this identity. Errors: usage, wrong_state, storage_failed, and what is wrong with the profile.
   Result<ServerAnchor> trust(const std::string& fingerprint, Time now);
 
+  /// Agent::told for this identity.
+  void told(std::uint64_t generation, const UnitAction& action, const Result<>& outcome, Time now,
+            const Random& random);
+
   /// Agent::run for this identity.
   Result<JobResult> run(JobKind kind, JobOptions options, const Surroundings& surroundings, JobObserver& observer);
 

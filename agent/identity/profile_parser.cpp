@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "agent/identity/consumers_parser.h"
 #include "agent/identity/duration.h"
 #include "agent/identity/idevid_parser.h"
 #include "agent/identity/key_parser.h"
@@ -153,6 +154,7 @@ ProfileFile parse_profile(std::string_view text, const std::filesystem::path& fi
   TableParser top(*root, "", complaints);
   Profile profile{.name = parse_name(top, file), .file = file};
   profile.token = parse_token_name(top, "token", tokens).value_or(profile.token);
+  profile.after_rotation = parse_after_rotation(top, complaints);
   profile.server = parse_server(top.table("server"));
   profile.idevid = parse_idevid(top, tokens);
   profile.key = parse_key(top.table("key"), profile.token);
