@@ -67,6 +67,10 @@ class Agent {
   /// profile.
   Result<identity::ServerAnchor> trust(const std::string& name, const std::string& fingerprint);
 
+  /// Makes the copies that profiles want be those of the current generations: after each job, and whenever it is looked
+  /// what is due. Returns what went wrong, by identity, once until something else goes wrong.
+  std::vector<std::pair<std::string, Notice>> update_copies();
+
   /// How it went to tell a unit (Status::consumers) of a generation. Written down; what failed is told again later. Of
   /// a generation that is not current any more, and of what the profile does not know, nothing is written.
   void told(const std::string& name, std::uint64_t generation, const identity::UnitAction& action,

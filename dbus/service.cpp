@@ -16,8 +16,14 @@ std::vector<TokenDescription> describe(const Agent& agent) {
   return list;
 }
 
-void warn_of_expiry(Agent& agent) {
+void update_copies(Agent& agent) {
+  for (const auto& [name, notice] : agent.update_copies()) log_notice(name, notice);
+}
+
+/// What is done at each look for what is due.
+void look_around(Agent& agent) {
   for (const auto& [name, warning] : agent.expiry_warnings()) log_expiry(name, warning);
+  update_copies(agent);
 }
 
 /// Hands what happens in a job to the bus thread.
@@ -111,6 +117,7 @@ Result<sdbus::ObjectPath> Service::start_job(const identity::Status& status, Job
     auto result = control->cancelled
                       ? Result<JobResult>(fail({.code = Errc::cancelled, .what = "the job was cancelled"}))
                       : agent.run(name, kind, options, reporter);
+    update_copies(agent);
     loop_.post([this, number, result = std::move(result), statuses = agent.status()]() mutable {
       finish(number, result, std::move(statuses));
     });
@@ -120,7 +127,7 @@ Result<sdbus::ObjectPath> Service::start_job(const identity::Status& status, Job
 
 void Service::refresh() {
   submit([this](Agent& agent) {
-    warn_of_expiry(agent);
+    look_around(agent);
     loop_.post([this, statuses = agent.status()]() mutable {
       --tasks_;
       take_over(std::move(statuses));
@@ -172,7 +179,7 @@ void Service::clock_jumped() {
 void Service::reload(std::function<void(const Result<>&)> done) {
   submit([this, done = std::move(done)](Agent& agent) {
     auto result = agent.reload();
-    warn_of_expiry(agent);
+    look_around(agent);
     loop_.post([this, done, result = std::move(result), statuses = agent.status(), tokens = describe(agent)]() mutable {
       --tasks_;
       log_reload(result);

@@ -103,6 +103,15 @@ Record Identity::record_of_generation() const {
           .consumers = profile_ ? nobody_told(profile_->after_rotation) : std::vector<Told>()};
 }
 
+std::optional<Notice> Identity::update_copies() {
+  if (!profile_ || !generation_ || !store_) return std::nullopt;
+  auto trouble =
+      trouble_with_copies(store_->current_directory(), profile_->copies, profile_->files, directory_.parent_path());
+  const bool is_new = trouble && trouble != copies_trouble_;
+  copies_trouble_ = std::move(trouble);
+  return is_new ? copies_trouble_ : std::nullopt;
+}
+
 void Identity::told(std::uint64_t generation, const UnitAction& action, const Result<>& outcome, Time now,
                     const Random& random) {
   if (generation != record_.generation) return;  // there is a newer one to tell of

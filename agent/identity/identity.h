@@ -48,6 +48,9 @@ class Identity {
   /// Agent::trust for this identity. Errors: usage, wrong_state, storage_failed, and what is wrong with the profile.
   Result<ServerAnchor> trust(const std::string& fingerprint, Time now);
 
+  /// Agent::copies for this identity: what was not said before.
+  std::optional<Notice> update_copies();
+
   /// Agent::told for this identity.
   void told(std::uint64_t generation, const UnitAction& action, const Result<>& outcome, Time now,
             const Random& random);
@@ -82,6 +85,7 @@ class Identity {
   std::optional<Generation> generation_;
   std::optional<Request> request_;
   Record record_;
+  std::optional<Notice> copies_trouble_;  ///< what was said last of the copies
   std::optional<JobKind> running_;
   std::unique_ptr<AbandonedKeys> abandoned_keys_;  ///< none while the directory cannot be used
   std::unique_ptr<TrustStore> trust_;              ///< likewise

@@ -29,6 +29,7 @@ struct Notice {
     bool operator==(const Field&) const = default;
   };
   std::vector<Field> fields;
+  bool operator==(const Notice&) const = default;
 };
 
 /// Who watches a job. Called on the worker thread.

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "agent/identity/consumers.h"
+#include "agent/identity/delivery.h"
 #include "agent/identity/key_settings.h"
 #include "agent/identity/renewal.h"
 #include "agent/identity/server.h"
@@ -66,6 +67,8 @@ struct Profile {
   RenewalPolicy renewal;
   RetryPolicy retry;
   std::vector<UnitAction> after_rotation;
+  FileSettings files;
+  Copies copies;
   bool operator==(const Profile&) const = default;
 };
 

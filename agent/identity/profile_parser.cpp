@@ -6,6 +6,7 @@
 #include <array>
 
 #include "agent/identity/consumers_parser.h"
+#include "agent/identity/delivery_parser.h"
 #include "agent/identity/duration.h"
 #include "agent/identity/idevid_parser.h"
 #include "agent/identity/key_parser.h"
@@ -164,6 +165,8 @@ ProfileFile parse_profile(std::string_view text, const std::filesystem::path& fi
   parse_certificate(top.table("certificate"), profile);
   profile.renewal = parse_renewal(top.table("renewal"));
   parse_retry(top.table("retry"), profile.retry);
+  profile.files = parse_files(top.table("files"));
+  profile.copies = parse_copies(top.table("copies"));
   top.refuse_unknown();
   ProfileFile parsed{.file = file, .name = profile.name, .place = top.place("name"), .profile = std::move(profile)};
   parsed.complaints = complaints.sorted();

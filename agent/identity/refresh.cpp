@@ -43,7 +43,7 @@ Result<Refreshed> refresh(const Workplace& place, const Generation& current) {
   Generation changed = current;
   changed.chain = std::move(*chain);
   changed.anchors = reached->anchors;
-  const auto number = place.store.install(changed);
+  const auto number = install(place, changed);
   if (!number) return fail(number.error());
   return Refreshed{};
 }
