@@ -88,12 +88,34 @@ int fail_to_start(const Error& error) {
   return 1;
 }
 
+/// The lock on the state. Errors: wrong_state, if another devidd has it; internal.
+Result<> take_name(sdbus::IConnection& connection) {
+  try {
+    connection.requestName(wire::bus_name);
+    return {};
+  } catch (const sdbus::Error& error) {
+    if (error.getName() == "org.freedesktop.DBus.Error.FileExists") {
+      return fail({.code = Errc::wrong_state,
+                   .retry = Retry::never,
+                   .what = "another devidd is running",
+                   .reason = std::string(wire::bus_name) + " on the system bus belongs to it",
+                   .hint = "devidctl talks to that one; systemctl status devidd.service"});
+    }
+    return fail({.code = Errc::internal,
+                 .retry = Retry::later,
+                 .what = std::string("the system bus does not give out the name ") + wire::bus_name,
+                 .reason = error.getMessage(),
+                 .hint = "see policies/org.devid1.conf, and run devidd as the user devid or root"});
+  }
+}
+
 int run(const Options& options) {
   EventLoop loop;  // first: it blocks the signals for all threads
   const SystemClock clock{Time(Seconds(build_time))};
   // The name first: it is the lock that keeps a second devidd from the same state. Calls wait in the socket until
   // run().
-  const auto connection = sdbus::createSystemBusConnection(wire::bus_name);
+  const auto connection = sdbus::createSystemBusConnection();
+  if (auto taken = take_name(*connection); !taken) return fail_to_start(taken.error());
   auto agent = Agent::load(options.paths, token_factory(options.paths), clock);
   if (!agent) return fail_to_start(agent.error());
   for (const auto& error : (*agent)->configuration_errors()) log_configuration_error(error);
