@@ -1,6 +1,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <future>
+
 #include "tests/dbus/device.h"
 #include "tests/dbus/wait_until.h"
 #include "tests/support/cable.h"
@@ -47,6 +50,19 @@ TEST_F(ADeviceOnACable, IsRepeatedSoonAfterTheLinkIsBackAndNotAfterTheBackOff) {
   EXPECT_LT(Steady::now() - begin, 30s);
   EXPECT_THAT(device_.bus().log(), HasSubstr("tried again now"));
   EXPECT_TRUE(wait_until([&] { return device_.bus().owner() == 0; })) << "then nobody needs it";
+}
+
+TEST_F(ADeviceOnACable, IsRepeatedWhereTheNetworkCameBackWhileTheAttemptWasFailing) {
+  device_.write_profile("gateway",
+                        "connect_timeout = \"5s\"\ntimeout = \"5s\"\n[retry]\nminimum = \"1h\"\nmaximum = \"6h\"\n");
+  device_.server().misbehave(EstOperation::cacerts, {.delay = 8s}, 1);
+  auto enrolling = std::async(std::launch::async, [&] { return device_.ctl({"run-due"}); });
+  ASSERT_TRUE(wait_until([&] { return device_.server().connections() > 0; }));
+  cable_.unplug();
+  cable_.plug();
+  ASSERT_EQ(enrolling.get().status, 1);
+  EXPECT_EQ(device_.status()["last_error"]["code"], "NetworkTimeout");
+  EXPECT_TRUE(wait_until([&] { return device_.status()["generation"] == 1; })) << device_.bus().log();
 }
 
 TEST_F(ADeviceOnACable, IsNotKnockedAtForEachChangeOfANetworkThatLeadsNowhere) {

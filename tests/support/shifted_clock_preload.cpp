@@ -29,6 +29,7 @@ const volatile std::int64_t* map_offset() {
 
 const volatile std::int64_t* offset = nullptr;
 int timer = -1;
+bool armed = false;  // as it has to be to hear of it
 
 __attribute__((constructor)) void begin() { offset = map_offset(); }
 
@@ -50,15 +51,14 @@ int timerfd_create(clockid_t clock, int flags) noexcept {
 
 int timerfd_settime(int fd, int flags, const itimerspec* wanted, itimerspec* before) noexcept {
   if (fd != timer) return static_cast<int>(::syscall(SYS_timerfd_settime, fd, flags, wanted, before));
-  if ((flags & TFD_TIMER_CANCEL_ON_SET) != 0 && (flags & TFD_TIMER_ABSTIME) != 0) return 0;
-  errno = EINVAL;  // as from the kernel, only an absolute timer hears of it
-  return -1;
+  armed = (flags & TFD_TIMER_CANCEL_ON_SET) != 0 && (flags & TFD_TIMER_ABSTIME) != 0;
+  return 0;
 }
 
 ssize_t read(int fd, void* buffer, size_t size) {
   const long got = ::syscall(SYS_read, fd, buffer, fd == timer && timer >= 0 ? 1 : size);
   if (fd != timer || timer < 0 || got <= 0) return got;
-  errno = ECANCELED;
+  errno = armed ? ECANCELED : EAGAIN;
   return -1;
 }
 
