@@ -236,6 +236,20 @@ Result<identity::ServerAnchor> Agent::trust(const std::string& name, const std::
   return accepted;
 }
 
+std::vector<std::pair<std::string, Notice>> Agent::update_copies() {
+  std::vector<std::pair<std::string, Notice>> notices;
+  for (auto& [name, identity] : state_->identities)
+    if (auto notice = identity.update_copies()) notices.emplace_back(name, *std::move(notice));
+  return notices;
+}
+
+void Agent::told(const std::string& name, std::uint64_t generation, const identity::UnitAction& action,
+                 const Result<>& outcome) {
+  const auto found = state_->identities.find(name);
+  if (found != state_->identities.end())
+    found->second.told(generation, action, outcome, state_->clock.now(), state_->random);
+}
+
 std::vector<std::pair<std::string, std::string>> Agent::expiry_warnings() {
   std::vector<std::pair<std::string, std::string>> warnings;
   for (auto& [name, identity] : state_->identities)

@@ -67,6 +67,15 @@ class Agent {
   /// profile.
   Result<identity::ServerAnchor> trust(const std::string& name, const std::string& fingerprint);
 
+  /// Makes the copies that profiles want be those of the current generations: after each job, and whenever it is looked
+  /// what is due. Returns what went wrong, by identity, once until something else goes wrong.
+  std::vector<std::pair<std::string, Notice>> update_copies();
+
+  /// How it went to tell a unit (Status::consumers) of a generation. Written down; what failed is told again later. Of
+  /// a generation that is not current any more, and of what the profile does not know, nothing is written.
+  void told(const std::string& name, std::uint64_t generation, const identity::UnitAction& action,
+            const Result<>& outcome);
+
   /// What is to be said of credentials whose planned renewal was missed, once for each of 50, 25, 10, 1 and 0 per cent
   /// of the time that is left then: by identity. What was said is written down.
   std::vector<std::pair<std::string, std::string>> expiry_warnings();

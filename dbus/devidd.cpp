@@ -22,7 +22,8 @@ namespace {
 
 struct Options {
   Paths paths;
-  unsigned idle_timeout = 60;  ///< seconds
+  unsigned idle_timeout = 60;    ///< seconds
+  unsigned network_spread = 30;  ///< seconds
 };
 
 /// What is installed, and built, beside devidd.
@@ -60,7 +61,7 @@ TokenFactory token_factory(const Paths& paths) {
 /// refused by then, because systemd ends a service that has given its name back.
 EventLoop::End serve(sdbus::IConnection& connection, EventLoop& loop, Service& service, std::chrono::seconds idle) {
   while (true) {
-    const auto end = loop.run(connection, idle, [&] { return service.at_rest(); });
+    const auto end = loop.run(connection, idle, [&] { return service.may_leave(); });
     if (end != EventLoop::End::idle) return end;
     service.refuse_jobs();
     connection.releaseName(wire::bus_name);
@@ -98,17 +99,39 @@ void warn_of(FreedMemory memory) {
       .write();
 }
 
+/// The lock on the state. Errors: wrong_state, if another devidd has it; internal.
+Result<> take_name(sdbus::IConnection& connection) {
+  try {
+    connection.requestName(wire::bus_name);
+    return {};
+  } catch (const sdbus::Error& error) {
+    if (error.getName() == "org.freedesktop.DBus.Error.FileExists") {
+      return fail({.code = Errc::wrong_state,
+                   .retry = Retry::never,
+                   .what = "another devidd is running",
+                   .reason = std::string(wire::bus_name) + " on the system bus belongs to it",
+                   .hint = "devidctl talks to that one; systemctl status devidd.service"});
+    }
+    return fail({.code = Errc::internal,
+                 .retry = Retry::later,
+                 .what = std::string("the system bus does not give out the name ") + wire::bus_name,
+                 .reason = error.getMessage(),
+                 .hint = "see policies/org.devid1.conf, and run devidd as the user devid or root"});
+  }
+}
+
 int run(const Options& options, FreedMemory memory) {
   EventLoop loop;  // first: it blocks the signals for all threads
   const SystemClock clock{Time(Seconds(build_time))};
   // The name first: it is the lock that keeps a second devidd from the same state. Calls wait in the socket until
   // run().
-  const auto connection = sdbus::createSystemBusConnection(wire::bus_name);
+  const auto connection = sdbus::createSystemBusConnection();
+  if (auto taken = take_name(*connection); !taken) return fail_to_start(taken.error());
   auto agent = Agent::load(options.paths, token_factory(options.paths), clock);
   if (!agent) return fail_to_start(agent.error());
   for (const auto& error : (*agent)->configuration_errors()) log_configuration_error(error);
 
-  Service service(*connection, loop, clock, *std::move(agent));
+  Service service(*connection, loop, clock, *std::move(agent), std::chrono::seconds(options.network_spread));
   loop.on_hangup([&service] { service.reload([](const Result<>&) {}); });
   sd_notify(0, "READY=1");
   release_unused_pages();  // of the start
@@ -136,6 +159,10 @@ int start(int argc, char** argv, FreedMemory memory) {
   app.add_option("--idle-timeout", options.idle_timeout, "seconds without work after which devidd leaves")
       ->capture_default_str()
       ->check(CLI::Range(1U, 86400U));
+  app.add_option("--network-spread", options.network_spread,
+                 "once the network is back, what failed for lack of it is tried again within so many seconds")
+      ->capture_default_str()
+      ->check(CLI::Range(1U, 3600U));
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

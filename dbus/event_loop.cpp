@@ -1,12 +1,10 @@
 #include "dbus/event_loop.h"
 
-#include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
@@ -62,7 +60,16 @@ void EventLoop::post(Task task) {
   [[maybe_unused]] const ssize_t written = ::write(wake_fd_, &one, sizeof one);  // full is as good: it wakes
 }
 
+void EventLoop::after(std::chrono::milliseconds delay, Task task) {
+  timers_.emplace(Steady::now() + delay, std::move(task));
+}
+
+void EventLoop::watch(int fd, Task readable) { watched_[fd] = std::move(readable); }
+
+void EventLoop::unwatch(int fd) { watched_.erase(fd); }
+
 void EventLoop::discard_posted() {
+  timers_.clear();
   std::vector<Task> tasks;  // destroyed without the lock: a task may own anything
   const std::lock_guard lock(mutex_);
   tasks.swap(posted_);
@@ -99,11 +106,34 @@ bool EventLoop::take_signal() const {
   return end;
 }
 
+/// Those that are over now; what they add waits for the next round.
+void EventLoop::run_timers() {
+  const auto now = Steady::now();
+  std::vector<Task> tasks;
+  while (!timers_.empty() && timers_.begin()->first <= now) {
+    tasks.push_back(std::move(timers_.begin()->second));
+    timers_.erase(timers_.begin());
+  }
+  for (auto& task : tasks) task();
+}
+
+/// A task may unwatch any descriptor, its own, too.
+void EventLoop::run_watched(const std::vector<pollfd>& fds) {
+  for (const auto& polled : fds) {
+    if (polled.revents == 0) continue;
+    const auto found = watched_.find(polled.fd);
+    if (found == watched_.end()) continue;
+    const Task task = found->second;
+    task();
+  }
+}
+
 EventLoop::End EventLoop::run(sdbus::IConnection& connection, std::optional<std::chrono::seconds> idle,
                               const std::function<bool()>& may_rest) {
   quit_ = false;
   auto active = Steady::now();
   while (true) {
+    run_timers();
     const bool posted = run_posted();
     const bool served = serve(connection);
     if (quit_) return End::quit;
@@ -111,12 +141,15 @@ EventLoop::End EventLoop::run(sdbus::IConnection& connection, std::optional<std:
     if (idle && may_rest() && Steady::now() - active >= *idle) return End::idle;
 
     const auto bus = connection.getEventLoopPollData();
-    std::array<pollfd, 3> fds{{{bus.fd, bus.events, 0}, {wake_fd_, POLLIN, 0}, {signal_fd_, POLLIN, 0}}};
+    std::vector<pollfd> fds{{bus.fd, bus.events, 0}, {wake_fd_, POLLIN, 0}, {signal_fd_, POLLIN, 0}};
+    for (const auto& [fd, task] : watched_) fds.push_back({fd, POLLIN, 0});
     int wait = bus.getPollTimeout();
+    if (!timers_.empty()) wait = shorter(wait, milliseconds_until(timers_.begin()->first));
     if (idle && may_rest()) wait = shorter(wait, milliseconds_until(active + *idle));
     if (::poll(fds.data(), fds.size(), wait) < 0 && errno != EINTR) return End::disconnected;
     if (fds[2].revents != 0 && take_signal()) return End::signal;
     if ((fds[0].revents & (POLLHUP | POLLERR)) != 0) return End::disconnected;
+    run_watched(fds);
   }
 }
 

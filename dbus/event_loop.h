@@ -1,17 +1,19 @@
 #pragma once
 
+#include <poll.h>
 #include <sdbus-c++/sdbus-c++.h>
 
 #include <chrono>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <vector>
 
 namespace devid {
 
-/// The bus thread's loop: one poll(2) over the bus connection, what other threads post, and the signals to stop.
-/// It wakes for nothing else.
+/// The bus thread's loop: one poll(2) over the bus connection, what other threads post, the signals to stop, and what
+/// it was asked to watch. It wakes for nothing else.
 class EventLoop {
  public:
   using Task = std::function<void()>;
@@ -27,7 +29,16 @@ class EventLoop {
   /// Lets `task` run on the loop's thread, after what was posted before. From any thread, at any time.
   void post(Task task);
 
-  /// Drops what was posted and has not run. On the loop's thread, once nobody posts any more.
+  /// Runs `task` on the loop's thread when this time has passed. On the loop's thread.
+  void after(std::chrono::milliseconds delay, Task task);
+
+  /// Runs `readable` whenever there is something to read from `fd`, which stays the caller's and is not closed before
+  /// unwatch(). On the loop's thread. Neither this nor after() counts as something that happens: run() ends for
+  /// idleness all the same.
+  void watch(int fd, Task readable);
+  void unwatch(int fd);
+
+  /// Drops what was posted, or was to run later, and has not run. On the loop's thread, once nobody posts any more.
   void discard_posted();
 
   /// Makes run() return after the current task. On the loop's thread.
@@ -48,11 +59,15 @@ class EventLoop {
   bool serve(sdbus::IConnection& connection);
   bool run_posted();
   [[nodiscard]] bool take_signal() const;
+  void run_timers();
+  void run_watched(const std::vector<pollfd>& fds);
 
   int wake_fd_;
   int signal_fd_;
   bool quit_ = false;
   Task hangup_;
+  std::multimap<std::chrono::steady_clock::time_point, Task> timers_;
+  std::map<int, Task> watched_;
   std::mutex mutex_;  ///< guards posted_
   std::vector<Task> posted_;
 };

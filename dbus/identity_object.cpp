@@ -70,6 +70,7 @@ std::vector<std::string> differences(const identity::Status& a, const identity::
   compare("LastError", text(a.last_error), text(b.last_error));
   compare("Attempts", a.attempts, b.attempts);
   compare("PendingTrust", a.pending_trust, b.pending_trust);
+  compare("Consumers", a.consumers, b.consumers);
   return names;
 }
 
@@ -135,6 +136,8 @@ sdbus::Struct<std::string, std::string> IdentityObject::LastError() {
 }
 
 std::vector<wire::Dictionary> IdentityObject::PendingTrust() { return wire::to_dictionaries(status_.pending_trust); }
+
+std::vector<wire::Dictionary> IdentityObject::Consumers() { return wire::to_dictionaries(status_.consumers); }
 
 void IdentityObject::update(identity::Status status) {
   const auto changed = differences(status_, status);

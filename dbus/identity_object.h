@@ -55,6 +55,7 @@ class IdentityObject final : public sdbus::AdaptorInterfaces<org::devid1::Identi
   sdbus::Struct<std::string, std::string> LastError() override;
   std::uint32_t Attempts() override { return status_.attempts; }
   std::vector<wire::Dictionary> PendingTrust() override;
+  std::vector<wire::Dictionary> Consumers() override;
 
   static std::uint64_t seconds(const std::optional<Time>& time);
 

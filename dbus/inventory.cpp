@@ -71,6 +71,14 @@ Dictionary to_dictionary(const identity::ServerAnchor& anchor) {
           {"when", sdbus::Variant(seconds(anchor.when))}};
 }
 
+Dictionary to_dictionary(const identity::Told& told) {
+  return {{"action", safe(identity::to_text(told.action))},
+          {"state", sdbus::Variant(std::string(identity::told_state_name(told.state)))},
+          {"attempts", sdbus::Variant(told.attempts)},
+          {"message", sdbus::Variant(printable(told.message, 2000))},
+          {"next_attempt", sdbus::Variant(seconds(told.next_attempt.value_or(Time())))}};
+}
+
 Dictionary to_dictionary(const Error& error) {
   return {{"code", sdbus::Variant(std::string(code_name(error.code)))},
           {"message", sdbus::Variant(printable(error.sentence(), 2000))},

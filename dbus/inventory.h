@@ -17,6 +17,7 @@ Dictionary to_dictionary(const identity::Evidence& evidence);
 /// subject, issuer, fingerprint, not_before, not_after, server, when: PendingTrust and Trust.
 Dictionary to_dictionary(const identity::ServerAnchor& anchor);
 /// code (s), message (s: the sentence), hint (s).
+Dictionary to_dictionary(const identity::Told& told);
 Dictionary to_dictionary(const Error& error);
 
 template <class T>

@@ -98,6 +98,42 @@ void log_expiry(const std::string& identity, const std::string& warning) {
       .write();
 }
 
+void log_told(const std::string& identity, const identity::UnitAction& action, const Result<>& outcome) {
+  const std::string message =
+      outcome ? fmt::format("identity '{}': {}: done, as there is a new credential", identity, to_text(action))
+              : fmt::format("identity '{}': the credential is in place, but {}; it is tried again{}", identity,
+                            outcome.error().sentence(),
+                            outcome.error().hint.empty() ? "" : "; hint: " + outcome.error().hint);
+  journal::Entry entry(outcome ? journal::Priority::info : journal::Priority::warning, journal::consumers, message);
+  entry.field("DEVID_IDENTITY", identity);
+  entry.field("DEVID_UNIT", action.unit);
+  if (!outcome) entry.field("DEVID_ERROR", code_name(outcome.error().code));
+  entry.write();
+}
+
+void log_network(const std::string& identity) {
+  journal::Entry(
+      journal::Priority::info, journal::network,
+      fmt::format("identity '{}': the network has changed; what failed for lack of it is tried again now", identity))
+      .field("DEVID_IDENTITY", identity)
+      .write();
+}
+
+void log_network_unwatched(const Error& error) {
+  journal::Entry(journal::Priority::warning, journal::network,
+                 error.sentence() + "; what fails for lack of a network waits for its next attempt" +
+                     (error.hint.empty() ? "" : "; hint: " + error.hint))
+      .field("DEVID_ERROR", code_name(error.code))
+      .write();
+}
+
+void log_clock(Time now) {
+  journal::Entry(journal::Priority::info, journal::clock,
+                 "the clock was set, or the device has slept; it says " + format_time(now) +
+                     ": what is due by it is looked for now")
+      .write();
+}
+
 void log_reload(const Result<>& result) {
   if (result) {
     journal::Entry(journal::Priority::info, journal::configuration, "the configuration was read again").write();

@@ -18,6 +18,18 @@ void log_notice(const std::string& identity, const Notice& notice);
 /// One entry for a credential that comes near its expiry: what Agent::expiry_warnings says.
 void log_expiry(const std::string& identity, const std::string& warning);
 
+/// One entry for a unit that was told of a new generation, or could not be.
+void log_told(const std::string& identity, const identity::UnitAction& action, const Result<>& outcome);
+
+/// One entry for an attempt that does not wait any longer, as the network is back.
+void log_network(const std::string& identity);
+
+/// One entry for a network that cannot be watched: failures wait for their time then.
+void log_network_unwatched(const Error& error);
+
+/// One entry for a clock that was set.
+void log_clock(Time now);
+
 /// One entry for a configuration that was read again, or refused.
 void log_reload(const Result<>& result);
 

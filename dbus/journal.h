@@ -20,6 +20,9 @@ inline constexpr std::string_view refused = "93cf0c38d7f741a6b4cbb04d917b6d42";
 inline constexpr std::string_view noticed = "10d017610ab3425ea9c8f78566f4f518";
 inline constexpr std::string_view configuration = "c2b76183a3c742ddb06aaf9d8d15a6dd";
 inline constexpr std::string_view expiry = "ab928f421dc64c319691e1b4f737f3e8";
+inline constexpr std::string_view network = "83b800a3de404d1e959d1de9f31e8a28";
+inline constexpr std::string_view clock = "c0b09f4e7da248f2bb7969834b449a20";
+inline constexpr std::string_view consumers = "5280d32c949b47b8a03cf09c448785d4";
 inline constexpr std::string_view trust = "9f8f10a2c0ad44519da71ddff905f16b";
 
 /// One entry. Text of foreign origin is escaped by printable() before it goes in.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "agent/identity/network.h"
 #include "agent/identity/next_step.h"
 #include "dbus/job_log.h"
 
@@ -15,8 +16,14 @@ std::vector<TokenDescription> describe(const Agent& agent) {
   return list;
 }
 
-void warn_of_expiry(Agent& agent) {
+void update_copies(Agent& agent) {
+  for (const auto& [name, notice] : agent.update_copies()) log_notice(name, notice);
+}
+
+/// What is done at each look for what is due.
+void look_around(Agent& agent) {
   for (const auto& [name, warning] : agent.expiry_warnings()) log_expiry(name, warning);
+  update_copies(agent);
 }
 
 /// Hands what happens in a job to the bus thread.
@@ -40,12 +47,16 @@ class Reporter final : public JobObserver {
 
 }  // namespace
 
-Service::Service(sdbus::IConnection& connection, EventLoop& loop, const Clock& clock, std::unique_ptr<Agent> agent)
+Service::Service(sdbus::IConnection& connection, EventLoop& loop, const Clock& clock, std::unique_ptr<Agent> agent,
+                 std::chrono::seconds spread)
     : connection_(connection),
       loop_(loop),
       clock_(clock),
       tokens_(describe(*agent)),
       manager_(connection, *this),
+      unit_jobs_(connection, loop),
+      reconnection_(loop, clock, spread, [this](const std::string& name) { retry_with_network(name); }),
+      clock_watch_(loop, [this] { clock_jumped(); }),
       worker_(adopt(std::move(agent))) {}
 
 std::unique_ptr<Agent> Service::adopt(std::unique_ptr<Agent> agent) {
@@ -103,12 +114,14 @@ Result<sdbus::ObjectPath> Service::start_job(const identity::Status& status, Job
   auto& job = jobs_[number] = std::make_unique<JobObject>(connection_, number, status.name, kind);
   job->announce();
   manager_.emitJobNew(job->path(), wire::identity_path(status.name));
+  reconnection_.job_began(status.name);
   submit([this, number, name = status.name, kind, options, control = job->control()](Agent& agent) {
     Reporter reporter(*control, name,
                       [this, number](Phase phase) { loop_.post([this, number, phase] { begin(number, phase); }); });
     auto result = control->cancelled
                       ? Result<JobResult>(fail({.code = Errc::cancelled, .what = "the job was cancelled"}))
                       : agent.run(name, kind, options, reporter);
+    update_copies(agent);
     loop_.post([this, number, result = std::move(result), traffic = reporter.traffic(),
                 statuses = agent.status()]() mutable { finish(number, result, traffic, std::move(statuses)); });
   });
@@ -117,7 +130,7 @@ Result<sdbus::ObjectPath> Service::start_job(const identity::Status& status, Job
 
 void Service::refresh() {
   submit([this](Agent& agent) {
-    warn_of_expiry(agent);
+    look_around(agent);
     loop_.post([this, statuses = agent.status()]() mutable {
       --tasks_;
       take_over(std::move(statuses));
@@ -149,10 +162,27 @@ Result<std::vector<sdbus::ObjectPath>> Service::run_due() {
   return started;
 }
 
+/// The network is back: what did not wait for it in vain, or is not to be done yet all the same, stays as it is.
+void Service::retry_with_network(const std::string& name) {
+  const auto found = identities_.find(name);
+  if (found == identities_.end() || refusing_) return;
+  const auto& status = found->second->status();
+  if (!status.outlook) return;
+  const auto step = identity::step_with_network(status.outlook->situation, status.outlook->profile, clock_.now());
+  if (std::holds_alternative<identity::Wait>(step)) return;
+  if (start_job(status, identity::kind_of(step), {})) log_network(name);
+}
+
+void Service::clock_jumped() {
+  if (refusing_) return;
+  log_clock(clock_.now());
+  static_cast<void>(run_due());
+}
+
 void Service::reload(std::function<void(const Result<>&)> done) {
   submit([this, done = std::move(done)](Agent& agent) {
     auto result = agent.reload();
-    warn_of_expiry(agent);
+    look_around(agent);
     loop_.post([this, done, result = std::move(result), statuses = agent.status(), tokens = describe(agent)]() mutable {
       --tasks_;
       log_reload(result);
@@ -207,6 +237,7 @@ void Service::finish(std::uint64_t number, const Result<JobResult>& result, cons
   take_over(std::move(statuses));
   if (found == jobs_.end()) return;
   JobObject& job = *found->second;
+  reconnection_.job_ended(job.identity());
   if (const auto object = identities_.find(job.identity()); object != identities_.end())
     log_job(job.kind(), result, traffic, before, object->second->status());
   const std::string outcome = job.finish(result);
@@ -218,10 +249,13 @@ void Service::finish(std::uint64_t number, const Result<JobResult>& result, cons
 void Service::take_over(std::vector<identity::Status> statuses) {
   std::erase_if(identities_, [&](const auto& entry) {
     const bool gone = std::ranges::none_of(statuses, [&](const auto& status) { return status.name == entry.first; });
-    if (gone) entry.second->withdraw();
-    return gone;
+    if (!gone) return false;
+    entry.second->withdraw();
+    reconnection_.forget(entry.first);
+    return true;
   });
   for (auto& status : statuses) {
+    reconnection_.take(status);
     const std::string name = status.name;
     if (const auto found = identities_.find(name); found != identities_.end()) {
       found->second->update(std::move(status));
@@ -230,6 +264,32 @@ void Service::take_over(std::vector<identity::Status> statuses) {
       object->announce();
     }
   }
+  loop_.post([this] { tell_consumers(); });
+}
+
+void Service::tell_consumers() {
+  if (refusing_) return;
+  for (const auto& [name, object] : identities_)
+    for (const auto& told : object->status().consumers)
+      if (identity::is_due(told, clock_.now())) tell(object->status(), told.action);
+}
+
+/// That it is to be done was written down with the generation, and stays so until systemd has said how it went: who
+/// dies in between leaves it to the next devidd.
+void Service::tell(const identity::Status& status, const identity::UnitAction& action) {
+  if (!telling_.emplace(status.name, to_text(action)).second) return;
+  unit_jobs_.request(action,
+                     [this, name = status.name, generation = status.generation, action](const Result<>& outcome) {
+                       log_told(name, action, outcome);
+                       submit([this, name, generation, action, outcome](Agent& agent) {
+                         agent.told(name, generation, action, outcome);
+                         loop_.post([this, name, action, statuses = agent.status()]() mutable {
+                           --tasks_;
+                           telling_.erase({name, to_text(action)});
+                           take_over(std::move(statuses));
+                         });
+                       });
+                     });
 }
 
 }  // namespace devid

@@ -5,13 +5,18 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "dbus/clock_watch.h"
 #include "dbus/event_loop.h"
 #include "dbus/identity_object.h"
 #include "dbus/job_object.h"
 #include "dbus/manager_object.h"
+#include "dbus/reconnection.h"
+#include "dbus/unit_jobs.h"
 #include "dbus/worker.h"
 
 namespace devid {
@@ -21,7 +26,9 @@ namespace devid {
 class Service {
  public:
   /// Exports all objects; the name is requested by the caller afterwards. `agent` moves to the worker thread.
-  Service(sdbus::IConnection& connection, EventLoop& loop, const Clock& clock, std::unique_ptr<Agent> agent);
+  /// `spread`: of attempts once the network is back (reconnection.h).
+  Service(sdbus::IConnection& connection, EventLoop& loop, const Clock& clock, std::unique_ptr<Agent> agent,
+          std::chrono::seconds spread);
   Service(const Service&) = delete;
   Service& operator=(const Service&) = delete;
   Service(Service&&) = delete;
@@ -69,14 +76,21 @@ class Service {
 
   /// Nothing is running and nothing waits.
   [[nodiscard]] bool at_rest() const { return tasks_ == 0; }
+  /// At rest, no unit is being told, and no attempt is about to be made for the network's sake.
+  [[nodiscard]] bool may_leave() const { return at_rest() && unit_jobs_.at_rest() && !reconnection_.is_waiting(); }
 
  private:
   /// Exports what the agent has before the worker takes it.
   std::unique_ptr<Agent> adopt(std::unique_ptr<Agent> agent);
   void submit(Worker::Task task);
+  void retry_with_network(const std::string& name);
+  void clock_jumped();
   /// Lets the worker post every status as it is now.
   void refresh();
   void take_over(std::vector<identity::Status> statuses);
+  /// Asks systemd for what the profiles want after a rotation, and was not done yet.
+  void tell_consumers();
+  void tell(const identity::Status& status, const identity::UnitAction& action);
   void begin(std::uint64_t number, Phase phase);
   void finish(std::uint64_t number, const Result<JobResult>& result, const est::Traffic& traffic,
               std::vector<identity::Status> statuses);
@@ -90,6 +104,10 @@ class Service {
   ManagerObject manager_;
   std::map<std::string, std::unique_ptr<IdentityObject>, std::less<>> identities_;
   std::map<std::uint64_t, std::unique_ptr<JobObject>> jobs_;
+  UnitJobs unit_jobs_;
+  std::set<std::pair<std::string, std::string>> telling_;  ///< identity and action
+  Reconnection reconnection_;
+  ClockWatch clock_watch_;
   std::uint64_t last_job_ = 0;
   bool refusing_ = false;
   unsigned tasks_ = 0;  ///< given to the worker and not come back

@@ -82,10 +82,31 @@ Result<> Identity::read_store() {
   return {};
 }
 
-/// What can be said without a record.
+/// What can be said without a record: nobody was told of this generation, as far as is known.
 Record Identity::record_of_generation() const {
   if (!generation_) return {};
-  return {.generation = generation_->number, .last_success = generation_->provenance.created};
+  return {.generation = generation_->number,
+          .last_success = generation_->provenance.created,
+          .consumers = profile_ ? nobody_told(profile_->after_rotation) : std::vector<Told>()};
+}
+
+std::optional<Notice> Identity::update_copies() {
+  if (!profile_ || !generation_ || !store_) return std::nullopt;
+  auto trouble =
+      trouble_with_copies(store_->current_directory(), profile_->copies, profile_->files, directory_.parent_path());
+  const bool is_new = trouble && trouble != copies_trouble_;
+  copies_trouble_ = std::move(trouble);
+  return is_new ? copies_trouble_ : std::nullopt;
+}
+
+void Identity::told(std::uint64_t generation, const UnitAction& action, const Result<>& outcome, Time now,
+                    const Random& random) {
+  if (generation != record_.generation) return;  // there is a newer one to tell of
+  const RetryPolicy retry = profile_ ? profile_->retry : RetryPolicy();
+  note_outcome(record_.consumers, action, outcome,
+               [&](std::uint32_t failures) { return now + backoff(failures, retry, random); });
+  // Where it cannot be written, the next devidd tells once more.
+  static_cast<void>(write_record(directory_ / "state.json", record_));
 }
 
 void Identity::read_recorded() {
@@ -141,6 +162,7 @@ Status Identity::status(Time now) const {
     status.last_error = trouble_;
   }
   status.pending_trust = pending_trust();
+  if (profile_) status.consumers = still_wanted(record_.consumers, profile_->after_rotation);
   status.state = assessment.state;
   status.reason = std::move(assessment.reason);
   status.next_attempt = assessment.next_attempt;
@@ -252,7 +274,10 @@ Result<Refreshed> Identity::look(const Surroundings& surroundings, JobObserver& 
   auto looked = identity::refresh(workplace(surroundings, observer), *generation_);
   running_.reset();
   if (auto read = read_store(); !read) trouble_ = escaped(std::move(read.error()));
-  if (generation_) record_.generation = generation_->number;
+  if (generation_ && record_.generation != generation_->number) {
+    record_.generation = generation_->number;
+    record_.consumers = record_of_generation().consumers;
+  }
   record_ = after_look(std::move(record_), before, looked ? nullptr : &looked.error(), moment(surroundings));
   return looked;
 }

@@ -49,6 +49,13 @@ class Identity {
   /// Agent::trust for this identity. Errors: usage, wrong_state, storage_failed, and what is wrong with the profile.
   Result<ServerAnchor> trust(const std::string& fingerprint, Time now);
 
+  /// Agent::copies for this identity: what was not said before.
+  std::optional<Notice> update_copies();
+
+  /// Agent::told for this identity.
+  void told(std::uint64_t generation, const UnitAction& action, const Result<>& outcome, Time now,
+            const Random& random);
+
   /// Agent::run for this identity.
   Result<JobResult> run(JobKind kind, JobOptions options, const Surroundings& surroundings, JobObserver& observer);
 
@@ -80,6 +87,7 @@ class Identity {
   std::optional<Generation> generation_;
   std::optional<Request> request_;
   Record record_;
+  std::optional<Notice> copies_trouble_;  ///< what was said last of the copies
   std::optional<JobKind> running_;
   est::Traffic traffic_;  ///< of the job that is running, or ran last
   JobMemory memory_;

@@ -31,6 +31,7 @@ struct Notice {
     bool operator==(const Field&) const = default;
   };
   std::vector<Field> fields;
+  bool operator==(const Notice&) const = default;
 };
 
 /// Who watches a job. Called on the worker thread.

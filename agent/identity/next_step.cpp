@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "agent/identity/backoff.h"
+#include "agent/identity/network.h"
 
 namespace devid::identity {
 namespace {
@@ -149,10 +150,12 @@ Assessment assess_failed(const Situation& situation, Time now, Time due) {
   const bool alive = is_alive(situation, now);
   const State state = alive ? State::degraded : situation.credential ? State::expired : State::unenrolled;
   const JobKind failed = situation.record.method.value_or(alive ? JobKind::renew : JobKind::enroll);
-  return {state,
-          fmt::format("{}; the last {} failed: {}; {}", credential, failed == JobKind::renew ? "renewal" : "enrollment",
-                      last_failure(situation.record), next("tries again", due, now)),
-          due};
+  return {
+      state,
+      fmt::format("{}; the last {} failed: {}; {}{}", credential, failed == JobKind::renew ? "renewal" : "enrollment",
+                  last_failure(situation.record), next("tries again", due, now),
+                  waits_for_network(situation) ? ", or soon after the network is back" : ""),
+      due};
 }
 
 Assessment assess_pending(const Situation& situation, Time since, Time now, Time due) {

@@ -9,6 +9,8 @@
 #include <variant>
 #include <vector>
 
+#include "agent/identity/consumers.h"
+#include "agent/identity/delivery.h"
 #include "agent/identity/key_settings.h"
 #include "agent/identity/renewal.h"
 #include "agent/identity/server.h"
@@ -64,6 +66,9 @@ struct Profile {
   pki::RevocationPolicy revocation = pki::RevocationPolicy::soft;  ///< of the identity's own certificate
   RenewalPolicy renewal;
   RetryPolicy retry;
+  std::vector<UnitAction> after_rotation;
+  FileSettings files;
+  Copies copies;
   bool operator==(const Profile&) const = default;
 };
 

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 
+#include "agent/identity/consumers_parser.h"
+#include "agent/identity/delivery_parser.h"
 #include "agent/identity/duration.h"
 #include "agent/identity/idevid_parser.h"
 #include "agent/identity/key_parser.h"
@@ -153,6 +155,7 @@ ProfileFile parse_profile(std::string_view text, const std::filesystem::path& fi
   TableParser top(*root, "", complaints);
   Profile profile{.name = parse_name(top, file), .file = file};
   profile.token = parse_token_name(top, "token", tokens).value_or(profile.token);
+  profile.after_rotation = parse_after_rotation(top, complaints);
   profile.server = parse_server(top.table("server"));
   profile.idevid = parse_idevid(top, tokens);
   profile.key = parse_key(top.table("key"), profile.token);
@@ -167,6 +170,8 @@ ProfileFile parse_profile(std::string_view text, const std::filesystem::path& fi
   parse_certificate(top.table("certificate"), profile);
   profile.renewal = parse_renewal(top.table("renewal"));
   parse_retry(top.table("retry"), profile.retry);
+  profile.files = parse_files(top.table("files"));
+  profile.copies = parse_copies(top.table("copies"));
   top.refuse_unknown();
   ProfileFile parsed{.file = file, .name = profile.name, .place = top.place("name"), .profile = std::move(profile)};
   parsed.complaints = complaints.sorted();

@@ -42,7 +42,7 @@ Result<> take_anchors(const Workplace& place, const Generation& current, const T
   Generation changed = current;
   changed.chain = std::move(*chain);
   changed.anchors = told.anchors;
-  const auto number = place.store.install(changed);
+  const auto number = install(place, changed);
   if (!number) return fail(number.error());
   return {};
 }

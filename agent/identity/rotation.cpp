@@ -54,11 +54,11 @@ Result<Rotation> install(const Workplace& place, const Application& application,
   provenance.created = place.clock.now();
   provenance.server = application.contact.server;
   const Bytes certificate = accepted.leaf.der();
-  const auto number = place.store.install({.token_key_pem = token_key_pem,
-                                           .leaf = std::move(accepted.leaf),
-                                           .chain = std::move(accepted.chain),
-                                           .anchors = application.contact.anchors,
-                                           .provenance = std::move(provenance)});
+  const auto number = identity::install(place, {.token_key_pem = token_key_pem,
+                                                .leaf = std::move(accepted.leaf),
+                                                .chain = std::move(accepted.chain),
+                                                .anchors = application.contact.anchors,
+                                                .provenance = std::move(provenance)});
   if (!number) return fail(number.error());
   store_in_token(place, *application.token, token_key_pem, certificate);
   return Rotated{.generation = *number};

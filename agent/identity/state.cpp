@@ -17,6 +17,8 @@ using Json = nlohmann::ordered_json;
 constexpr std::uint64_t version = 1;
 constexpr std::size_t size_limit = 64UL * 1024;
 constexpr std::size_t text_limit = 2000;
+constexpr std::size_t message_limit = 500;  // of each consumer
+constexpr std::size_t most_consumers = 64;
 constexpr std::int64_t latest_time = 253402300799;  // 9999-12-31 23:59:59, RFC 5280 4.1.2.5
 constexpr mode_t file_mode = 0644;
 
@@ -113,8 +115,47 @@ Result<Error> parse_error(const Json& json) {
   return error;
 }
 
+/// "reload nginx.service". What this devid does not know is passed over: it is of a newer one.
+std::optional<UnitAction> action_from_text(std::string_view text) {
+  const std::size_t blank = text.find(' ');
+  if (blank == std::string_view::npos) return std::nullopt;
+  const auto verb = unit_verb_from_name(text.substr(0, blank));
+  const std::string_view unit = text.substr(blank + 1);
+  return verb && is_unit_name(unit) ? std::optional(UnitAction{.verb = *verb, .unit = std::string(unit)})
+                                    : std::nullopt;
+}
+
+Result<std::vector<Told>> parse_consumers(const Json& json) {
+  if (!json.is_array() || json.size() > most_consumers) return fail(corrupt("the value of 'consumers' is wrong"));
+  std::vector<Told> all;
+  for (const Json& member : json) {
+    if (!member.is_object()) return fail(corrupt("the value of 'consumers' is wrong"));
+    Reader reader(member);
+    const auto action = action_from_text(reader.text("action"));
+    const std::string state = reader.text("state");
+    Told told{
+        .attempts = static_cast<std::uint32_t>(reader.number("attempts", std::numeric_limits<std::uint32_t>::max())),
+        .next_attempt = reader.time("next_attempt"),
+        .message = member.contains("message") ? reader.text("message") : std::string()};
+    if (!reader.complaint().empty()) return fail(corrupt(reader.complaint()));
+    if (!action) continue;
+    told.action = *action;
+    if (state == told_state_name(Told::State::done)) told.state = Told::State::done;
+    if (state == told_state_name(Told::State::failed)) told.state = Told::State::failed;
+    all.push_back(std::move(told));
+  }
+  return all;
+}
+
 void put(Json& json, const char* key, std::optional<Time> time) {
   if (time) json[key] = std::clamp<std::int64_t>(time->time_since_epoch().count(), 0, latest_time);
+}
+
+Json consumer_to_json(const Told& told) {
+  Json json{{"action", to_text(told.action)}, {"state", told_state_name(told.state)}, {"attempts", told.attempts}};
+  put(json, "next_attempt", told.next_attempt);
+  if (!told.message.empty()) json["message"] = printable(told.message, message_limit);
+  return json;
 }
 
 }  // namespace
@@ -135,6 +176,7 @@ std::string to_json(const Record& record) {
   if (!record.begin_at.empty()) json["begin_at"] = record.begin_at;
   put(json, "pending_since", record.pending_since);
   if (record.last_error) json["last_error"] = error_to_json(*record.last_error);
+  for (const Told& told : record.consumers) json["consumers"].push_back(consumer_to_json(told));
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
@@ -168,6 +210,11 @@ Result<Record> parse_record(std::string_view text) {
     auto error = parse_error(*member);
     if (!error) return fail(std::move(error.error()));
     record.last_error = std::move(*error);
+  }
+  if (const auto member = json.find("consumers"); member != json.end()) {
+    auto consumers = parse_consumers(*member);
+    if (!consumers) return fail(std::move(consumers.error()));
+    record.consumers = std::move(*consumers);
   }
   return record;
 }

@@ -5,7 +5,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "agent/identity/consumers.h"
 #include "agent/identity/job.h"
 #include "base/clock.h"
 #include "base/result.h"
@@ -29,6 +31,7 @@ struct Record {
   std::string begin_at;                 ///< est::Endpoint::base of the server that the next job begins with, or empty
   std::optional<Time> pending_since;    ///< the CA has accepted the request on disk and not issued yet
   std::optional<Error> last_error;      ///< without retry_after: next_attempt has it in
+  std::vector<Told> consumers;          ///< how far it is with telling them of `generation`
 };
 
 /// The JSON text of state.json, version 1: times are seconds since the epoch, what is not there is left out.

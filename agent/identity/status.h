@@ -53,6 +53,7 @@ struct Status {
   std::uint32_t attempts = 0;               ///< failed ones in a row
   std::optional<Outlook> outlook;           ///< none while the configuration is wrong
   std::vector<ServerAnchor> pending_trust;  ///< what Agent::trust() takes now
+  std::vector<Told> consumers;              ///< units that are told of `generation`: Agent::told()
 };
 
 }  // namespace devid::identity

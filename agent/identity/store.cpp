@@ -250,7 +250,7 @@ Result<std::optional<Generation>> Store::current() const {
   return std::move(*generation);
 }
 
-Result<std::uint64_t> Store::install(const Generation& generation) {
+Result<std::uint64_t> Store::install(const Generation& generation, const Finish& finish) {
   const auto contents = list(directory_);
   if (!contents) return fail(contents.error());
   const auto named = current_number(directory_);
@@ -262,6 +262,7 @@ Result<std::uint64_t> Store::install(const Generation& generation) {
   if (done) done = devid::remove_all(unfinished);
   if (done) done = make_directories(unfinished, for_all);
   if (done) done = write_generation(unfinished, generation);
+  if (done) finish(unfinished);
   if (done)
     if (auto written = read_generation(unfinished); !written) done = fail(std::move(written.error()));
   if (done) done = rename_directory(unfinished, finished);

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -37,11 +38,14 @@ class Store {
   /// Errors: state_corrupt (clean_up may help), storage_failed, token_unsupported (a newer devid's kind of key).
   [[nodiscard]] Result<std::optional<Generation>> current() const;
 
+  /// What is still to be done with the directory of a generation before it gets its name. It cannot fail.
+  using Finish = std::function<void(const std::filesystem::path& generation)>;
+
   /// Writes the next generation and makes it current; returns its number. `generation.number` is ignored. What it takes
   /// was verified by the caller. On any error `current` is what it was, and nothing is left behind. The caller discards
   /// the request. A number that `current` has named is never given again. Errors: storage_failed; state_corrupt if what
   /// was written does not read back, which it does not if its parts do not belong together.
-  Result<std::uint64_t> install(const Generation& generation);
+  Result<std::uint64_t> install(const Generation& generation, const Finish& finish = [](const auto&) {});
 
   /// Keeps a request. There must be none. Errors: storage_failed, wrong_state.
   Result<> save_request(const Request& request);

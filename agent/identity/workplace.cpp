@@ -25,6 +25,17 @@ void destroy_key(const Workplace& place, Token& token, const std::string& name, 
   if (!token.destroy_key(pem)) place.abandoned_keys.add({.token = name, .token_key_pem = pem});
 }
 
+Result<std::uint64_t> install(const Workplace& place, const Generation& generation) {
+  return place.store.install(generation, [&place](const std::filesystem::path& directory) {
+    const auto set = set_attributes(directory, place.profile.files);
+    if (set) return;
+    notice(place,
+           "the new files are not for whom [files] of the profile says: " + set.error().sentence() + "; " +
+               set.error().hint,
+           {{.name = "DEVID_ERROR", .value = std::string(code_name(set.error().code))}});
+  });
+}
+
 void notice(const Workplace& place, std::string sentence, std::vector<Notice::Field> fields) {
   if (!place.memory.noticed.insert(sentence).second) return;
   place.observer.noticed({.sentence = std::move(sentence), .fields = std::move(fields)});

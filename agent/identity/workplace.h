@@ -60,6 +60,10 @@ Result<Token*> find_token(const Tokens& tokens, const std::string& name);
 /// Destroys a key by what PrivateKey::pem() returned; one that cannot be destroyed now is remembered.
 void destroy_key(const Workplace& place, Token& token, const std::string& name, const std::string& pem);
 
+/// Store::install, with the files for whom the profile says. What cannot be given is a notice: a credential that one
+/// service cannot read is better than none that works. Errors as there.
+Result<std::uint64_t> install(const Workplace& place, const Generation& generation);
+
 /// What an operator should know of, from this job on. Each sentence once a job.
 void notice(const Workplace& place, std::string sentence, std::vector<Notice::Field> fields = {});
 

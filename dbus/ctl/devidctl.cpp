@@ -16,6 +16,7 @@ struct Command {
   std::function<Exit(Client&)> verb;
   JobRequest request;
   std::string fingerprint;
+  unsigned timeout = 0;  ///< seconds; 0: none
   bool explain = false;
   bool json = false;
 
@@ -74,6 +75,13 @@ void describe(CLI::App& app, Command& command) {
         return parsed ? std::string() : parsed.error().sentence();
       });
   add_json(verb, command);
+
+  verb = add_verb(app, command, "wait", "Wait until an identity has a valid credential", [&](Client& client) {
+    return wait(client, command.request.name,
+                command.timeout == 0 ? std::nullopt : std::optional(std::chrono::seconds(command.timeout)));
+  });
+  verb->add_option("NAME", command.request.name, "The identity")->required();
+  verb->add_option("--timeout", command.timeout, "Give up after so many seconds")->check(CLI::Range(1U, 31536000U));
 
   add_json(add_verb(app, command, "run-due", "Do what is due for all identities: what the timer calls",
                     [&](Client& client) { return run_due(client, command.format()); }),

@@ -36,6 +36,8 @@ Exit show(Client& client, const std::string& name, Format format) {
   print_line("Certificate:", text(*identity, "CertificateFile"));
   print_line("With its chain:", text(*identity, "ChainFile"));
   print_line("Trust anchors:", text(*identity, "TrustAnchorsFile"));
+  for (const auto& consumer : dictionaries(*identity, "Consumers"))
+    print_line("After rotation:", text(consumer, "action") + ": " + text(consumer, "state"));
   print_line("Next attempt:", moment(number(*identity, "NextAttempt")));
   return Exit::done;
 }

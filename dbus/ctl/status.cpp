@@ -8,13 +8,26 @@
 namespace devid::ctl {
 namespace {
 
-bool is_healthy(const Properties& identity) {
+bool has_credential_in_order(const Properties& identity) {
   const std::string state = text(identity, "State");
   return state == "valid" || state == "renewing";
 }
 
+/// The units that could not be told of the current generation, so that they may still use the one before.
+std::vector<wire::Dictionary> untold(const Properties& identity) {
+  auto consumers = dictionaries(identity, "Consumers");
+  std::erase_if(consumers, [](const auto& consumer) { return text(consumer, "state") != "failed"; });
+  return consumers;
+}
+
+bool is_healthy(const Properties& identity) { return has_credential_in_order(identity) && untold(identity).empty(); }
+
 void print_remarks(const Properties& identity) {
-  if (is_healthy(identity)) return;
+  for (const auto& consumer : untold(identity))
+    std::cout << "\n"
+              << text(identity, "Name") << ": " << text(consumer, "message") << "\n  tried again "
+              << moment(number(consumer, "next_attempt")) << "\n";
+  if (has_credential_in_order(identity)) return;
   std::cout << "\n" << text(identity, "Name") << ": " << text(identity, "Reason") << "\n";
   if (const auto error = error_of(identity, "LastError"); !error.first.empty())
     std::cout << "  last error: " << error.second << " [" << error.first << "]\n";

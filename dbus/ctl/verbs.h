@@ -1,5 +1,7 @@
 #pragma once
 
+#include <chrono>
+#include <optional>
 #include <string>
 
 #include "dbus/ctl/client.h"
@@ -33,6 +35,8 @@ Exit run_due(Client& client, Format format);
 Exit tokens(Client& client, Format format);
 /// Where the IDevID was looked for, and what was found. Exit: failed if there is none.
 Exit doctor(Client& client, Format format);
+/// Waits until an identity has a valid credential. Exit: pending if it has none when the time is over.
+Exit wait(Client& client, const std::string& name, std::optional<std::chrono::seconds> timeout);
 Exit reload(Client& client);
 /// What is wrong in the configuration on disk; nothing is adopted. Exit: failed if anything is.
 Exit check(Client& client, Format format);

@@ -37,9 +37,21 @@ Device::Device(DeviceSpec spec)
   write_configuration(
       "devid.toml", "[tpm]\ntcti = \"" + (spec_.use_tap ? tap_.tcti() : swtpm_.tcti()) + "\"\n" + spec_.configuration);
   write_profile("gateway");
-  bus_ = std::make_unique<PrivateBus>(std::vector<std::string>{
-      devidd, "--configuration-directory", configuration(), "--vendor-directory", directory_.path() / "usr",
-      "--state-directory", state(), "--idle-timeout", std::to_string(spec_.idle_timeout)});
+  std::vector<std::string> command{devidd,
+                                   "--configuration-directory",
+                                   configuration(),
+                                   "--vendor-directory",
+                                   directory_.path() / "usr",
+                                   "--state-directory",
+                                   state(),
+                                   "--idle-timeout",
+                                   std::to_string(spec_.idle_timeout)};
+  command.insert(command.end(), spec_.options.begin(), spec_.options.end());
+  if (!spec_.environment.empty()) {
+    command.insert(command.begin(), spec_.environment.begin(), spec_.environment.end());
+    command.insert(command.begin(), "/usr/bin/env");
+  }
+  bus_ = std::make_unique<PrivateBus>(command);
 }
 
 Device::~Device() {
@@ -52,17 +64,21 @@ Device::~Device() {
 
 void Device::start_server() {
   static constexpr const char* issuing = "operator issuing";
-  const auto server = pki_.issue_server(issuing);
+  const auto server = pki_.issue_server(issuing, spec_.server_address);
   const auto& ca = pki_.ca(issuing);
-  EstServerSpec spec{.certificate = server.full_chain,
-                     .key = server.key,
-                     .manufacturer_ca = manufacturers_,
-                     .issuer = {.certificate = ca.certificate, .key = ca.key, .not_after = spec_.lifetime},
-                     .issuer_chain = pki_.ca("operator root").certificate,
-                     .port = server_port_,
-                     .tls = spec_.tls};
-  if (change_) change_(spec);
-  server_ = std::make_unique<EstServer>(std::move(spec));
+  const auto make = [&] {
+    EstServerSpec spec{.certificate = server.full_chain,
+                       .key = server.key,
+                       .manufacturer_ca = manufacturers_,
+                       .issuer = {.certificate = ca.certificate, .key = ca.key, .not_after = spec_.lifetime},
+                       .issuer_chain = pki_.ca("operator root").certificate,
+                       .port = server_port_,
+                       .tls = spec_.tls,
+                       .address = spec_.server_address};
+    if (change_) change_(spec);
+    server_ = std::make_unique<EstServer>(std::move(spec));
+  };
+  spec_.where_the_server_is(make);
   server_port_ = server_->port();
 }
 
@@ -80,7 +96,7 @@ void Device::write_configuration(const std::string& file, const std::string& con
 
 void Device::write_profile(const std::string& name, const std::string& more, const std::string& top) const {
   write_configuration("identities.d/" + name + ".toml",
-                      top + "[server]\nurl = \"https://127.0.0.1:" + std::to_string(server_port_) +
+                      top + "[server]\nurl = \"https://" + spec_.server_address + ":" + std::to_string(server_port_) +
                           "\"\ntrust_anchors = \"" + operator_root().string() + "\"\n" + more);
 }
 

@@ -27,6 +27,11 @@ struct DeviceSpec {
   FactoryHabits factory;        ///< how its TPM was given the IDevID
   bool has_idevid = true;       ///< in its TPM
   std::string configuration;    ///< more of devid.toml
+
+  std::vector<std::string> environment = {};  ///< of devidd, besides ours: "NAME=value"
+  std::vector<std::string> options = {};      ///< of devidd, besides the usual ones
+  std::string server_address = "127.0.0.1";   ///< of the EST server, which is a name in its certificate
+  std::function<void(const std::function<void()>&)> where_the_server_is = [](const auto& start) { start(); };
 };
 
 /// A device as it stands in the field, with everything real: an IDevID in a simulated TPM, the operator's EST server, a

@@ -1,10 +1,15 @@
 #include "dbus/event_loop.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <csignal>
+#include <functional>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "tests/support/private_bus.h"
 
@@ -59,6 +64,46 @@ TEST_F(AnEventLoop, EndsBySignalAndTakesHangupForATask) {
   EXPECT_EQ(loop_.run(*connection_), EventLoop::End::signal);
   EXPECT_TRUE(reloaded);
   other.join();
+}
+
+TEST_F(AnEventLoop, RunsWhatIsForLaterInTheOrderOfItsTime) {
+  std::vector<int> order;
+  const auto begin = std::chrono::steady_clock::now();
+  loop_.after(200ms, [&] {
+    order.push_back(2);
+    loop_.after(0ms, [&] { loop_.quit(); });
+  });
+  loop_.after(100ms, [&] { order.push_back(1); });
+  loop_.after(1h, [&] { order.push_back(3); });
+  EXPECT_EQ(loop_.run(*connection_), EventLoop::End::quit);
+  EXPECT_EQ(order, (std::vector{1, 2}));
+  EXPECT_GE(std::chrono::steady_clock::now() - begin, 200ms);
+  loop_.after(0ms, [&] { order.push_back(4); });
+  loop_.discard_posted();
+  EXPECT_EQ(loop_.run(*connection_, 1s), EventLoop::End::idle);
+  EXPECT_EQ(order.size(), 2U) << "dropped";
+}
+
+TEST_F(AnEventLoop, ReadsWhatItWatchesUntilItIsToldNotTo) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe(ends.data()), 0);
+  std::string got;
+  loop_.watch(ends[0], [&] {
+    char byte = 0;
+    ASSERT_EQ(::read(ends[0], &byte, 1), 1);
+    got += byte;
+    if (byte == 'b') loop_.unwatch(ends[0]);
+  });
+  ASSERT_EQ(::write(ends[1], "abc", 3), 3);
+  EXPECT_EQ(loop_.run(*connection_, 1s), EventLoop::End::idle) << "what is watched does not keep the loop from ending";
+  EXPECT_EQ(got, "ab");
+  for (const int end : ends) ::close(end);
+}
+
+TEST_F(AnEventLoop, EndsForIdlenessWhileTimersAndDescriptorsAreBusy) {
+  std::function<void()> again = [&] { loop_.after(50ms, again); };
+  again();
+  EXPECT_EQ(loop_.run(*connection_, 1s), EventLoop::End::idle);
 }
 
 }  // namespace

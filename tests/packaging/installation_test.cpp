@@ -64,7 +64,9 @@ TEST_F(AnInstallation, PutsEveryFileWhereADistributionExpectsIt) {
               UnorderedElementsAre(
                   "bin/devidctl", "libexec/devid/devidd", "libexec/devid/devid-pkcs11-probe",       //
                   "lib/systemd/system/devidd.service", "lib/systemd/system/devid-run-due.service",  //
-                  "lib/systemd/system/devid-run-due.timer", "lib/sysusers.d/devid.conf", "lib/tmpfiles.d/devid.conf",
+                  "lib/systemd/system/devid-run-due.timer", "lib/systemd/system/devid-wait@.service",
+                  "lib/systemd/system/devid-enrolled@.target", "share/doc/devid/examples/50-devid.rules",  //
+                  "lib/sysusers.d/devid.conf", "lib/tmpfiles.d/devid.conf",
                   "share/dbus-1/system-services/org.devid1.service", "share/dbus-1/system.d/org.devid1.conf",  //
                   "share/dbus-1/interfaces/org.devid1.Manager.xml", "share/dbus-1/interfaces/org.devid1.Identity.xml",
                   "share/dbus-1/interfaces/org.devid1.Job.xml",                                    //
@@ -76,6 +78,7 @@ TEST_F(AnInstallation, PutsEveryFileWhereADistributionExpectsIt) {
 TEST_F(AnInstallation, NamesProgramsThatAreThere) {
   for (const auto& [file, key] : {std::pair{"lib/systemd/system/devidd.service", "ExecStart"},
                                   std::pair{"lib/systemd/system/devid-run-due.service", "ExecStart"},
+                                  std::pair{"lib/systemd/system/devid-wait@.service", "ExecStart"},
                                   std::pair{"share/dbus-1/system-services/org.devid1.service", "Exec"}})
     EXPECT_TRUE(fs::is_regular_file(program(file, key))) << program(file, key);
 }
@@ -93,13 +96,14 @@ TEST_F(AnInstallation, HasUnitsThatSystemdAccepts) {
   const auto outcome =
       run({.argv = {"systemd-analyze", "verify", "--man=no", "--root=" + root().string(),
                     at("lib/systemd/system/devidd.service"), at("lib/systemd/system/devid-run-due.service"),
-                    at("lib/systemd/system/devid-run-due.timer")}});
+                    at("lib/systemd/system/devid-run-due.timer"), at("lib/systemd/system/devid-wait@.service"),
+                    at("lib/systemd/system/devid-enrolled@.target")}});
   EXPECT_EQ(outcome.status, 0);
   EXPECT_EQ(outcome.output + outcome.errors, "");
 }
 
 TEST_F(AnInstallation, KeepsItsServicesInASandbox) {
-  for (const auto* unit : {"devidd.service", "devid-run-due.service"}) {
+  for (const auto* unit : {"devidd.service", "devid-run-due.service", "devid-wait@.service"}) {
     const auto outcome = run({.argv = {"systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=20",
                                        at(std::string("lib/systemd/system/") + unit)}});
     EXPECT_EQ(outcome.status, 0) << outcome.output << outcome.errors;

@@ -8,9 +8,9 @@ namespace devid::test {
 
 using boost::asio::ip::tcp;
 
-ConnectionThreads::ConnectionThreads(std::uint16_t port, Serve serve)
+ConnectionThreads::ConnectionThreads(const std::string& address, std::uint16_t port, Serve serve)
     : serve_(std::move(serve)),
-      acceptor_(io_, tcp::endpoint(boost::asio::ip::address_v4::loopback(), port)),
+      acceptor_(io_, tcp::endpoint(boost::asio::ip::make_address(address), port)),
       accepting_([this] { accept(); }) {}
 
 ConnectionThreads::~ConnectionThreads() {

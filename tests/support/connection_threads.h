@@ -10,11 +10,12 @@
 #include <list>
 #include <mutex>
 #include <set>
+#include <string>
 #include <thread>
 
 namespace devid::test {
 
-/// What servers for tests stand on: a port of 127.0.0.1, and a thread for each connection to it. The last member of its
+/// What servers for tests stand on: a port, and a thread for each connection to it. The last member of its
 /// owner: it serves from the moment it is there, and has ended its threads when it is gone. Throws what Asio throws if
 /// it cannot listen.
 class ConnectionThreads {
@@ -23,8 +24,8 @@ class ConnectionThreads {
   /// Called on the thread of a connection, which ends when it returns.
   using Serve = std::function<void(Socket&)>;
 
-  /// At `port`; 0: any that is free.
-  ConnectionThreads(std::uint16_t port, Serve serve);
+  /// At a port of an address of this host, "127.0.0.1"; 0: any that is free.
+  ConnectionThreads(const std::string& address, std::uint16_t port, Serve serve);
   ConnectionThreads(const ConnectionThreads&) = delete;
   ConnectionThreads& operator=(const ConnectionThreads&) = delete;
   ConnectionThreads(ConnectionThreads&&) = delete;

@@ -92,7 +92,7 @@ struct EstServer::State {
   std::size_t connections = 0;
   std::size_t handshakes = 0;
   std::vector<SeenRequest> requests;
-  ConnectionThreads threads{spec.port, [this](Tcp::socket& socket) { serve(socket); }};
+  ConnectionThreads threads{spec.address, spec.port, [this](Tcp::socket& socket) { serve(socket); }};
 
   void serve(Tcp::socket& socket);
   void converse(Stream& stream, std::size_t number);

@@ -64,6 +64,7 @@ struct EstServerSpec {
   bool demand_binding = false;                         ///< requests have the channel binding (RFC 7030 3.5)
   std::function<void(const SeenRequest&)> on_request;  ///< called on a thread of the server's
   std::vector<KeygenRecipient> keygen_recipients;      ///< for whom /serverkeygen can encrypt
+  std::string address = "127.0.0.1";
 };
 
 /// The client's end of a TLS connection.

@@ -67,7 +67,7 @@ struct HttpServer::State {
   mutable std::mutex mutex;  ///< for the next two
   std::map<std::string, HttpPage> pages;
   std::vector<HttpRequest> requests;
-  ConnectionThreads threads{0, [this](Tcp::socket& socket) { serve(socket); }};
+  ConnectionThreads threads{"127.0.0.1", 0, [this](Tcp::socket& socket) { serve(socket); }};
 
   void serve(Tcp::socket& socket);
   void converse(Tcp::socket& socket);

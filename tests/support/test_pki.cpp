@@ -162,10 +162,10 @@ TestCredential TestPki::issue(const CertificateSpec& spec) {
   return sign(place, spec);
 }
 
-TestCredential TestPki::issue_server(const std::string& issuer) {
+TestCredential TestPki::issue_server(const std::string& issuer, const std::string& address) {
   return issue({.issuer = issuer,
                 .subject = "/CN=localhost",
-                .alternative_names = {"DNS:localhost", "IP:127.0.0.1", "IP:::1"},
+                .alternative_names = {"DNS:localhost", "IP:" + address, "IP:::1"},
                 .extended_key_usage = "serverAuth"});
 }
 

@@ -56,8 +56,8 @@ class TestPki {
 
   /// Issues an end-entity certificate.
   TestCredential issue(const CertificateSpec& spec);
-  /// A TLS server's certificate for localhost, 127.0.0.1 and ::1.
-  TestCredential issue_server(const std::string& issuer);
+  /// A TLS server's certificate for localhost, an IPv4 address and ::1.
+  TestCredential issue_server(const std::string& issuer, const std::string& address = "127.0.0.1");
   /// A certificate for the key and the names of a PKCS#10 request (PEM); the rest as `spec` says.
   TestCredential sign_request(const std::string& csr_pem, const CertificateSpec& spec);
 

@@ -150,5 +150,35 @@ TEST_F(AProfileOfItsOwn, KeepsItsCredentialWhereALookFails) {
   expect_usable_current();
 }
 
+TEST_F(AProfileOfItsOwn, LetsItsUnitsBeToldOfEachGenerationAndOfNewAnchorsToo) {
+  using State = identity::Told::State;
+  const auto& authorities = Authorities::get();
+  write_file(etc() / "anchors.pem", authorities.operator_ca.certificate_pem);
+  write_file(etc() / "identities.d/gateway.toml", "after_rotation = [\"reload nginx.service\"]\n[server]\n" + url() +
+                                                      "trust_anchors = \"" + (etc() / "anchors.pem").string() + "\"\n" +
+                                                      idevid_);
+  load();
+  EXPECT_THAT(status().consumers, IsEmpty()) << "there is nothing to tell of";
+  enroll();
+  ASSERT_EQ(status().consumers.size(), 1U);
+  const identity::UnitAction action = status().consumers.front().action;
+  EXPECT_EQ(status().consumers.front().state, State::pending);
+  agent_->told("gateway", 7, action, {});
+  EXPECT_EQ(status().consumers.front().state, State::pending) << "that was another generation";
+  agent_->told("gateway", 1, action, fail({.code = Errc::internal, .what = "no", .hint = "look"}));
+  EXPECT_EQ(status().consumers.front().state, State::failed);
+  EXPECT_EQ(status().consumers.front().message, "no; look");
+  EXPECT_GT(status().consumers.front().next_attempt, clock_.now());
+  agent_->told("gateway", 1, action, {});
+  load();
+  EXPECT_EQ(status().consumers.front().state, State::done) << "it was written down";
+  EXPECT_EQ(status().consumers.front().attempts, 2U);
+
+  write_file(etc() / "anchors.pem", authorities.operator_ca.certificate_pem + authorities.other_ca.certificate_pem);
+  ASSERT_TRUE(run(JobKind::refresh));
+  EXPECT_EQ(status().generation, 2U);
+  EXPECT_EQ(status().consumers.front().state, State::pending);
+}
+
 }  // namespace
 }  // namespace devid::test

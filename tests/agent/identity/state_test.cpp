@@ -62,6 +62,38 @@ TEST_F(TheRecord, SurvivesARestart) {
   EXPECT_EQ(record.last_error->hint, "ask the CA");
 }
 
+TEST_F(TheRecord, KeepsHowFarItIsWithEachConsumer) {
+  const std::vector<Told> consumers{
+      {.action = {.verb = UnitVerb::reload, .unit = "nginx.service"}, .state = Told::State::done, .attempts = 1},
+      {.action = {.verb = UnitVerb::try_reload_or_restart, .unit = "a@1.service"},
+       .state = Told::State::failed,
+       .attempts = 3,
+       .next_attempt = at(2000),
+       .message = "systemd could not (no)"},
+      {.action = {.verb = UnitVerb::start, .unit = "b.target"}}};
+  const auto read = parse_record(to_json({.generation = 7, .consumers = consumers}));
+  ASSERT_TRUE(read) << read.error().reason;
+  EXPECT_EQ(read->consumers, consumers);
+}
+
+TEST_F(TheRecord, PassesOverAConsumerThatANewerDevidKnowsHowToTell) {
+  const auto read = parse_record(
+      R"({"version": 1, "consumers": [{"action": "signal nginx.service", "state": "done"},
+          {"action": "reload nginx.service", "state": "asked"}]})");
+  ASSERT_TRUE(read) << read.error().reason;
+  ASSERT_EQ(read->consumers.size(), 1U);
+  EXPECT_EQ(read->consumers.front().state, Told::State::pending);
+}
+
+TEST_F(TheRecord, StaysReadableWithEveryConsumerAtItsWorst) {
+  const std::string unit = std::string(247, '\\') + ".service";
+  Record record = full_record();
+  for (int i = 0; i < 16; ++i)
+    record.consumers.push_back({.action = {.unit = unit}, .message = std::string(100000, '"')});
+  ASSERT_TRUE(write_record(file(), record));
+  EXPECT_TRUE(read_record(file()));
+}
+
 TEST_F(TheRecord, KeepsEveryErrorCode) {
   for (const Errc code : all_error_codes()) {
     const auto read = parse_record(to_json({.last_error = Error{.code = code, .what = "x"}}));
@@ -150,6 +182,10 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"NoVersion", "{}", "its version is 0, this devid knows version 1"},
         Bad{"Newer", R"({"version": 2})", "its version is 2, this devid knows version 1"},
         Bad{"VersionText", R"({"version": "1"})", "its version is 0, this devid knows version 1"},
+        Bad{"ConsumersText", R"({"version": 1, "consumers": "x"})", "the value of 'consumers' is wrong"},
+        Bad{"ConsumersOfNumbers", R"({"version": 1, "consumers": [1]})", "the value of 'consumers' is wrong"},
+        Bad{"ConsumerWithoutAction", R"({"version": 1, "consumers": [{"state": "done"}]})",
+            "the value of 'action' is wrong"},
         Bad{"Negative", R"({"version": 1, "attempts": -1})", "the value of 'attempts' is wrong"},
         Bad{"Fraction", R"({"version": 1, "attempts": 1.5})", "the value of 'attempts' is wrong"},
         Bad{"TooMany", R"({"version": 1, "attempts": 4294967296})", "the value of 'attempts' is wrong"},
