@@ -19,14 +19,6 @@ Error damaged() {
           .hint = "look into the directory whose name ends in .damaged; check the disk"};
 }
 
-/// Safe to be shown and to be written down.
-Error escaped(Error error) {
-  error.what = printable(error.what);
-  error.reason = printable(error.reason);
-  error.hint = printable(error.hint);
-  return error;
-}
-
 void describe(Status& status, const Generation& generation, const std::filesystem::path& current) {
   status.generation = generation.number;
   status.subject = generation.leaf.subject();
@@ -50,12 +42,6 @@ bool fits(const Provenance& provenance, const Profile& profile) {
   return provenance.token == profile.token && provenance.authorization == profile.key.authorization &&
          std::ranges::find(algorithms, provenance.public_key.algorithm) != algorithms.end() &&
          std::ranges::find(endpoints, provenance.server, &est::Endpoint::base) != endpoints.end();
-}
-
-/// So that a fleet does not look all at once: within a tenth of the interval around it.
-Seconds spread(Seconds interval, const Random& random) {
-  const double share = 0.95 + (random() / 10);
-  return Seconds(static_cast<std::int64_t>(static_cast<double>(interval.count()) * share));
 }
 
 }  // namespace
@@ -217,20 +203,17 @@ Result<Rotation> Identity::carry_out(JobKind kind, JobOptions options, const Wor
 
 Result<Rotation> Identity::attempt(JobKind kind, JobOptions options, const Surroundings& surroundings,
                                    JobObserver& observer) {
-  // An attempt is a failed one until it has succeeded: if this process dies of it, the next one waits.
-  record_.last_attempt = surroundings.clock.now();
-  record_.attempts += 1;
-  record_.method = kind;
-  record_.next_attempt = *record_.last_attempt + backoff(record_.attempts, profile_->retry, surroundings.random);
-  record_.last_error = Error{.code = Errc::cancelled,
-                             .retry = Retry::later,
-                             .what = "the last attempt was cut short: devidd or the device stopped"};
+  record_ = before_attempt(std::move(record_), kind, moment(surroundings));
   if (auto written = write_record(directory_ / "state.json", record_); !written)
     return fail(std::move(written.error()));
   running_ = kind;
   auto rotation = carry_out(kind, options, workplace(surroundings, observer));
   running_.reset();
   return rotation;
+}
+
+Moment Identity::moment(const Surroundings& surroundings) const {
+  return {.profile = *profile_, .now = surroundings.clock.now(), .random = surroundings.random};
 }
 
 Workplace Identity::workplace(const Surroundings& surroundings, JobObserver& observer) {
@@ -250,14 +233,9 @@ Workplace Identity::workplace(const Surroundings& surroundings, JobObserver& obs
 /// A look that fails changes nothing but the time of the next one; and, if the CA has revoked the certificate, the way
 /// from here.
 Result<Refreshed> Identity::look(const Surroundings& surroundings, JobObserver& observer) {
-  const auto before = record_.next_refresh;
-  const Seconds interval = profile_->server.cacerts_interval;
-  const Time now = surroundings.clock.now();
-  const auto soon = [&](const Error& error) {
-    return std::min(interval, wait_after_failure(error, 1, profile_->retry, surroundings.random));
-  };
+  const Record before = record_;
   // If this process dies of it, the next one does not begin with it.
-  record_.next_refresh = now + soon({});
+  record_ = before_look(std::move(record_), moment(surroundings));
   if (auto written = write_record(directory_ / "state.json", record_); !written)
     return fail(std::move(written.error()));
   if (!generation_) return Refreshed{};
@@ -266,13 +244,7 @@ Result<Refreshed> Identity::look(const Surroundings& surroundings, JobObserver& 
   running_.reset();
   if (auto read = read_store(); !read) trouble_ = escaped(std::move(read.error()));
   if (generation_) record_.generation = generation_->number;
-  if (looked) {
-    record_.next_refresh = now + spread(interval, surroundings.random);
-  } else if (looked.error().code == Errc::cancelled) {
-    record_.next_refresh = before;
-  } else {
-    record_.next_refresh = surroundings.clock.now() + soon(looked.error());
-  }
+  record_ = after_look(std::move(record_), before, looked ? nullptr : &looked.error(), moment(surroundings));
   return looked;
 }
 
@@ -298,8 +270,7 @@ Result<JobResult> Identity::rotate(JobKind kind, JobOptions options, const Surro
   const Record before = record_;
   auto rotation = attempt(kind, options, surroundings, observer);
   settle(rotation, before, surroundings);
-  const bool refused = !rotation && kind == JobKind::renew && rotation.error().code != Errc::cancelled;
-  if (refused && kind_of(step_forward(situation(), *profile_, surroundings.clock.now())) == JobKind::enroll) {
+  if (!rotation && goes_on_with_idevid(situation(), rotation.error(), kind, *profile_, surroundings.clock.now())) {
     observer.noticed(
         {.sentence = "enrolls with the IDevID, as the credential cannot be renewed: " + rotation.error().sentence(),
          .fields = {{.name = "DEVID_ERROR", .value = std::string(code_name(rotation.error().code))}}});
@@ -310,38 +281,15 @@ Result<JobResult> Identity::rotate(JobKind kind, JobOptions options, const Surro
   return std::holds_alternative<Deferred>(*rotation) ? JobResult::pending : JobResult::done;
 }
 
-void Identity::settle_failure(const Error& error, const Record& before, const Surroundings& surroundings) {
-  const auto began = record_.last_attempt;
-  if (error.code == Errc::cancelled) {
-    // As if nobody had asked for it.
-    record_ = before;
-    record_.last_attempt = began;
-  } else {
-    record_.last_error = escaped(error);
-    record_.last_error->retry_after.reset();
-    record_.next_attempt =
-        surroundings.clock.now() + wait_after_failure(error, record_.attempts, profile_->retry, surroundings.random);
-  }
-}
-
 void Identity::settle(const Result<Rotation>& rotation, const Record& before, const Surroundings& surroundings) {
   if (auto read = read_store(); !read) trouble_ = escaped(std::move(read.error()));
+  const Moment now = moment(surroundings);
   if (!rotation) {
-    settle_failure(rotation.error(), before, surroundings);
+    record_ = after_failure(std::move(record_), before, rotation.error(), now);
   } else if (const auto* deferred = std::get_if<Deferred>(&*rotation)) {
-    const Time now = surroundings.clock.now();
-    record_.attempts = 0;
-    record_.last_error.reset();
-    record_.unanswered = 0;
-    record_.polls = before.pending_since ? before.polls + 1 : 1;
-    record_.pending_since = before.pending_since.value_or(now);
-    record_.next_attempt =
-        now + wait_while_pending(deferred->retry_after, record_.polls, profile_->retry, surroundings.random);
+    record_ = while_pending(std::move(record_), before, deferred->retry_after, now);
   } else {
-    const auto began = record_.last_attempt;
-    record_ = record_of_generation();
-    record_.last_attempt = began;
-    record_.next_refresh = surroundings.clock.now() + spread(profile_->server.cacerts_interval, surroundings.random);
+    record_ = after_success(record_, record_of_generation(), now);
   }
   drop_what_was_of_a_request();
   // What cannot be written is still known until devidd ends; and if the record on disk is too old then, it is dropped.

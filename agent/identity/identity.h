@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "agent/identity/backoff.h"
+#include "agent/identity/bookkeeping.h"
 #include "agent/identity/job.h"
 #include "agent/identity/next_step.h"
 #include "agent/identity/profile.h"
@@ -60,13 +61,13 @@ class Identity {
   void read_recorded();
   void drop_what_was_of_a_request();
   Result<Rotation> attempt(JobKind kind, JobOptions options, const Surroundings& surroundings, JobObserver& observer);
+  [[nodiscard]] Moment moment(const Surroundings& surroundings) const;
   Workplace workplace(const Surroundings& surroundings, JobObserver& observer);
   Result<JobResult> rotate(JobKind kind, JobOptions options, const Surroundings& surroundings, JobObserver& observer);
   Result<JobResult> refresh(const Surroundings& surroundings, JobObserver& observer);
   Result<Refreshed> look(const Surroundings& surroundings, JobObserver& observer);
   Result<Rotation> carry_out(JobKind kind, JobOptions options, const Workplace& place);
   void settle(const Result<Rotation>& rotation, const Record& before, const Surroundings& surroundings);
-  void settle_failure(const Error& error, const Record& before, const Surroundings& surroundings);
 
   std::string name_;
   Result<Profile> profile_;
