@@ -6,7 +6,9 @@
 #include <iterator>
 #include <utility>
 
+#include "agent/identity/disposal.h"
 #include "agent/identity/explanation.h"
+#include "agent/identity/proof.h"
 #include "agent/pki/fingerprint.h"
 
 namespace devid::identity {
@@ -60,11 +62,11 @@ Result<> Identity::read_disk() {
   auto store = Store::open(directory_);
   if (!store) return fail(std::move(store.error()));
   store_ = std::make_unique<Store>(std::move(*store));
-  auto cleaned = store_->clean_up();
-  if (!cleaned) return fail(std::move(cleaned.error()));
   abandoned_keys_ = std::make_unique<AbandonedKeys>(directory_ / "abandoned-keys.json");
   trust_ = std::make_unique<TrustStore>(trust_file(directory_));
-  for (AbandonedKey& key : cleaned->abandoned_keys) abandoned_keys_->add(std::move(key));
+  auto cleaned = store_->clean_up([this](const AbandonedKey& key) { abandoned_keys_->add(key); });
+  if (!cleaned) return fail(std::move(cleaned.error()));
+  if (auto spared = spare_keys_in_use(*store_, *abandoned_keys_); !spared) return spared;
   if (auto read = read_store(); !read) return read;
   read_recorded();
   if (cleaned->fell_back && !record_.last_error) record_.last_error = damaged();
@@ -76,8 +78,11 @@ Result<> Identity::read_store() {
   if (!generation) return fail(std::move(generation.error()));
   auto request = store_->request();
   if (!request) return fail(std::move(request.error()));
+  auto candidate = store_->candidate();
+  if (!candidate) return fail(std::move(candidate.error()));
   generation_ = std::move(*generation);
   request_ = std::move(*request);
+  candidate_ = std::move(*candidate);
   return {};
 }
 
@@ -116,6 +121,8 @@ Situation Identity::situation() const {
                 .share = share_of(generation_->leaf.fingerprint())};
   }
   if (request_) situation.request = request_->provenance.method;
+  if (candidate_) situation.request = candidate_->provenance.method;
+  situation.granted = candidate_.has_value();
   return situation;
 }
 
@@ -186,19 +193,30 @@ Result<ServerAnchor> Identity::trust(const std::string& fingerprint, Time now) {
 }
 
 Result<Rotation> Identity::carry_out(JobKind kind, JobOptions options, const Workplace& place) {
-  if (generation_) place.abandoned_keys.keep(generation_->token_key_pem);
-  if (request_) place.abandoned_keys.keep(request_->token_key_pem);
-  place.abandoned_keys.destroy(place.tokens);
+  if (spare_keys_in_use(place.store, place.abandoned_keys)) place.abandoned_keys.destroy(place.tokens);
+  const auto is_wanted = [&](const std::string& key, const Provenance& provenance) {
+    const bool has_current_key = generation_ && key == generation_->token_key_pem;
+    return fits(provenance, place.profile) && !options.force &&
+           options.rekey.value_or(!has_current_key) != has_current_key;
+  };
+  if (candidate_) {
+    if (is_wanted(candidate_->token_key_pem, candidate_->provenance)) {
+      if (auto proven = prove_key(place, *candidate_); !proven) return fail(std::move(proven.error()));
+      return prove_and_install(place, *candidate_);
+    }
+    if (auto abandoned = abandon(place, *candidate_); !abandoned) return fail(std::move(abandoned.error()));
+    candidate_.reset();
+  }
   if (request_) {
     // An enrollment is authenticated by the IDevID: it does not go on with a renewal.
     const bool other_method = kind == JobKind::enroll && request_->provenance.method == JobKind::renew;
-    const bool usable = !other_method &&
-                        std::holds_alternative<Poll>(step_forward(situation(), place.profile, place.clock.now())) &&
-                        fits(request_->provenance, place.profile);
-    if (usable && !options.force) return identity::resume(place, *request_);
+    const bool usable =
+        !other_method && std::holds_alternative<Poll>(step_forward(situation(), place.profile, place.clock.now()));
+    if (usable && is_wanted(request_->token_key_pem, request_->provenance))
+      return identity::resume(place, *request_, options.rekey);
     if (auto abandoned = abandon(place, *request_); !abandoned) return fail(std::move(abandoned.error()));
   }
-  return identity::rotate(place, kind);
+  return identity::rotate(place, kind, options.rekey);
 }
 
 Result<Rotation> Identity::attempt(JobKind kind, JobOptions options, const Surroundings& surroundings,

@@ -78,6 +78,7 @@ class Identity {
   std::optional<Error> trouble_;  ///< why what is on disk could not be read
   std::optional<Generation> generation_;
   std::optional<Request> request_;
+  std::optional<Generation> candidate_;
   Record record_;
   std::optional<JobKind> running_;
   std::unique_ptr<AbandonedKeys> abandoned_keys_;  ///< none while the directory cannot be used

@@ -36,7 +36,11 @@ Time unrestricted_time(const Situation& situation, const Profile& profile, Time 
     return std::min(*record.next_attempt, latest_attempt(situation, profile.retry, *record.last_attempt));
   }
   if (record.revoked) return at_once;
-  return situation.credential ? planned_renewal(*situation.credential, profile.renewal) : at_once;
+  if (!situation.credential) return at_once;
+  // However short a certificate lasts, its CA is not asked again faster than after a failure.
+  const Holding& held = *situation.credential;
+  return std::max(planned_renewal(held, profile.renewal),
+                  held.since.value_or(held.validity.not_before) + profile.retry.minimum);
 }
 
 /// Only a renewal that replaces what still works waits for the window, and only until it begins.
@@ -177,7 +181,8 @@ Step step_forward(const Situation& situation, const Profile& profile, Time now) 
   const bool usable = alive && rejection != Rejected::by_token && rejection != Rejected::by_ca &&
                       (rejection == Rejected::no || situation.record.pending_since);
   const bool can_renew = usable || no_other_way;
-  if (situation.request && (can_renew || situation.request == JobKind::enroll)) return Poll{*situation.request};
+  if (situation.request && (situation.granted || can_renew || situation.request == JobKind::enroll))
+    return Poll{*situation.request};
   if (can_renew && (rejection == Rejected::no || no_other_way)) return Renew{};
   return Enroll{};
 }

@@ -17,8 +17,8 @@ class ADevice : public Site {};
 TEST_F(ADevice, EnrollsWithItsIdevid) {
   EXPECT_EQ(status().state, State::unenrolled);
   enroll();
-  EXPECT_THAT(observer_.phases,
-              ElementsAre("connecting", "ca-certificates", "creating-key", "requesting", "verifying", "installing"));
+  EXPECT_THAT(observer_.phases, ElementsAre("connecting", "ca-certificates", "creating-key", "requesting", "verifying",
+                                            "proving", "installing"));
   const auto shown = status();
   EXPECT_EQ(shown.state, State::valid);
   EXPECT_EQ(shown.generation, 1U);
@@ -39,6 +39,7 @@ TEST_F(ADevice, EnrollsWithItsIdevid) {
 }
 
 TEST_F(ADevice, EnrollsAndRenewsOverOneConnectionEach) {
+  prove_nothing();
   enroll();
   EXPECT_EQ(server_->connections(), 1U);
   EXPECT_EQ(server_->handshakes(), 1U);
@@ -49,6 +50,7 @@ TEST_F(ADevice, EnrollsAndRenewsOverOneConnectionEach) {
 }
 
 TEST_F(ADevice, ShowsItsIdevidToEnrollAndItsLdevidToRenew) {
+  prove_nothing();
   enroll();
   const auto enrollment = server_->requests();
   ASSERT_EQ(enrollment.size(), 3U);
