@@ -9,6 +9,8 @@
 #include "agent/identity/disposal.h"
 #include "agent/identity/explanation.h"
 #include "agent/identity/proof.h"
+#include "agent/identity/retirement.h"
+#include "agent/identity/rollback.h"
 #include "agent/pki/fingerprint.h"
 
 namespace devid::identity {
@@ -82,6 +84,10 @@ Result<> Identity::read_store() {
   if (!candidate) return fail(std::move(candidate.error()));
   generation_ = std::move(*generation);
   request_ = std::move(*request);
+  rolled_back_.reset();
+  const auto rolled_back = store_->rolled_back();
+  if (!rolled_back) return fail(rolled_back.error());
+  for (const auto& [number, at] : *rolled_back) rolled_back_ = std::max(at, rolled_back_.value_or(at));
   candidate_ = std::move(*candidate);
   return {};
 }
@@ -116,7 +122,7 @@ Situation Identity::situation() const {
   if (generation_) {
     situation.credential =
         Holding{.validity = {.not_before = generation_->leaf.not_before(), .not_after = generation_->leaf.not_after()},
-                .since = record_.last_success,
+                .since = rolled_back_ ? rolled_back_ : record_.last_success,
                 .enrolled = generation_->provenance.method == JobKind::enroll,
                 .share = share_of(generation_->leaf.fingerprint())};
   }
@@ -192,6 +198,50 @@ Result<ServerAnchor> Identity::trust(const std::string& fingerprint, Time now) {
   return accepted;
 }
 
+Result<std::vector<std::uint64_t>> Identity::retire(const Tokens& tokens, Time now) {
+  if (!profile_ || !generation_ || trouble_) return std::vector<std::uint64_t>();
+  const Seconds keep_old = profile_->renewal.keep_old;
+  if (record_.old_since && record_.old_until && now < due(*record_.old_since, *record_.old_until, keep_old))
+    return std::vector<std::uint64_t>();
+  if (now < clock_floor(situation(), *profile_)) return std::vector<std::uint64_t>();
+  auto retired = identity::retire(*store_, *abandoned_keys_, tokens, keep_old, now);
+  if (!retired) return fail(std::move(retired.error()));
+  record_.old_since = retired->since;
+  record_.old_until = retired->until;
+  // Where it cannot be written, the next devidd looks again.
+  static_cast<void>(write_record(directory_ / "state.json", record_));
+  return std::move(retired->generations);
+}
+
+Result<std::uint64_t> Identity::rollback(const Tokens& tokens, Time now) {
+  if (trouble_ || !store_) return fail(trouble_.value_or(Error{}));
+  if (!generation_) {
+    return fail({.code = Errc::wrong_state,
+                 .retry = Retry::never,
+                 .what = "it has no credential",
+                 .hint = fmt::format("devidctl enroll {}", name_)});
+  }
+  auto number = roll_back(*store_, tokens, *generation_, now);
+  if (!number) return number;
+  if (auto read = read_store(); !read) trouble_ = escaped(std::move(read.error()));
+  const auto attempted = record_.last_attempt;
+  record_ = record_of_generation();
+  record_.last_attempt = attempted;
+  // What was recorded of the other generation is dropped by the next devidd, if this cannot be written.
+  static_cast<void>(write_record(directory_ / "state.json", record_));
+  return number;
+}
+
+Result<Forgotten> Identity::forget(const Tokens& tokens) {
+  auto forgotten = identity::forget(directory_, tokens);
+  generation_.reset();
+  request_.reset();
+  candidate_.reset();
+  record_ = {};
+  if (auto read = read_disk(); !read) trouble_ = escaped(std::move(read.error()));
+  return forgotten;
+}
+
 Result<Rotation> Identity::carry_out(JobKind kind, JobOptions options, const Workplace& place) {
   if (spare_keys_in_use(place.store, place.abandoned_keys)) place.abandoned_keys.destroy(place.tokens);
   const auto is_wanted = [&](const std::string& key, const Provenance& provenance) {
@@ -261,7 +311,10 @@ Result<Refreshed> Identity::look(const Surroundings& surroundings, JobObserver& 
   auto looked = identity::refresh(workplace(surroundings, observer), *generation_);
   running_.reset();
   if (auto read = read_store(); !read) trouble_ = escaped(std::move(read.error()));
-  if (generation_) record_.generation = generation_->number;
+  if (generation_ && record_.generation != generation_->number) {
+    record_.generation = generation_->number;
+    record_.old_since.reset();
+  }
   record_ = after_look(std::move(record_), before, looked ? nullptr : &looked.error(), moment(surroundings));
   return looked;
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -8,6 +9,7 @@
 
 #include "agent/identity/backoff.h"
 #include "agent/identity/bookkeeping.h"
+#include "agent/identity/forget.h"
 #include "agent/identity/job.h"
 #include "agent/identity/next_step.h"
 #include "agent/identity/profile.h"
@@ -49,6 +51,15 @@ class Identity {
   /// Agent::trust for this identity. Errors: usage, wrong_state, storage_failed, and what is wrong with the profile.
   Result<ServerAnchor> trust(const std::string& fingerprint, Time now);
 
+  /// Takes away old generations whose time has come, and destroys their keys. Returns which. Error: storage_failed.
+  Result<std::vector<std::uint64_t>> retire(const Tokens& tokens, Time now);
+
+  /// Agent::rollback for this identity.
+  Result<std::uint64_t> rollback(const Tokens& tokens, Time now);
+
+  /// Agent::forget for this identity.
+  Result<Forgotten> forget(const Tokens& tokens);
+
   /// Agent::run for this identity.
   Result<JobResult> run(JobKind kind, JobOptions options, const Surroundings& surroundings, JobObserver& observer);
 
@@ -79,6 +90,7 @@ class Identity {
   std::optional<Generation> generation_;
   std::optional<Request> request_;
   std::optional<Generation> candidate_;
+  std::optional<Time> rolled_back_;  ///< since when the current generation is that again
   Record record_;
   std::optional<JobKind> running_;
   std::unique_ptr<AbandonedKeys> abandoned_keys_;  ///< none while the directory cannot be used

@@ -130,6 +130,8 @@ std::string to_json(const Record& record) {
   put(json, "last_success", record.last_success);
   put(json, "next_attempt", record.next_attempt);
   put(json, "next_refresh", record.next_refresh);
+  put(json, "old_since", record.old_since);
+  put(json, "old_until", record.old_until);
   if (record.revoked) json["revoked"] = true;
   if (record.warned) json["warned"] = *record.warned;
   put(json, "pending_since", record.pending_since);
@@ -154,6 +156,8 @@ Result<Record> parse_record(std::string_view text) {
                 .last_success = reader.time("last_success"),
                 .next_attempt = reader.time("next_attempt"),
                 .next_refresh = reader.time("next_refresh"),
+                .old_since = reader.time("old_since"),
+                .old_until = reader.time("old_until"),
                 .revoked = reader.flag("revoked"),
                 .pending_since = reader.time("pending_since")};
   if (json.contains("warned")) record.warned = static_cast<std::uint32_t>(reader.number("warned", 100));
