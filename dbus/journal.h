@@ -21,6 +21,9 @@ inline constexpr std::string_view noticed = "10d017610ab3425ea9c8f78566f4f518";
 inline constexpr std::string_view configuration = "c2b76183a3c742ddb06aaf9d8d15a6dd";
 inline constexpr std::string_view expiry = "ab928f421dc64c319691e1b4f737f3e8";
 inline constexpr std::string_view trust = "9f8f10a2c0ad44519da71ddff905f16b";
+inline constexpr std::string_view retired = "ec8d0be37d0840609d7d21f8245270fe";
+inline constexpr std::string_view rolled_back = "7208183b2bfa4f14a868e0f7026a4ac8";
+inline constexpr std::string_view forgotten = "76ecb7c69a0e459fbfc85fd8e985abd7";
 
 /// One entry. Text of foreign origin is escaped by printable() before it goes in.
 class Entry {

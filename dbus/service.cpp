@@ -19,6 +19,10 @@ void warn_of_expiry(Agent& agent) {
   for (const auto& [name, warning] : agent.expiry_warnings()) log_expiry(name, warning);
 }
 
+void retire_old(Agent& agent) {
+  for (const auto& [name, retired] : agent.retire_old()) log_retired(name, retired);
+}
+
 /// Hands what happens in a job to the bus thread.
 class Reporter final : public JobObserver {
  public:
@@ -105,6 +109,7 @@ Result<sdbus::ObjectPath> Service::start_job(const identity::Status& status, Job
     auto result = control->cancelled
                       ? Result<JobResult>(fail({.code = Errc::cancelled, .what = "the job was cancelled"}))
                       : agent.run(name, kind, options, reporter);
+    retire_old(agent);
     loop_.post([this, number, result = std::move(result), statuses = agent.status()]() mutable {
       finish(number, result, std::move(statuses));
     });
@@ -115,6 +120,7 @@ Result<sdbus::ObjectPath> Service::start_job(const identity::Status& status, Job
 void Service::refresh() {
   submit([this](Agent& agent) {
     warn_of_expiry(agent);
+    retire_old(agent);
     loop_.post([this, statuses = agent.status()]() mutable {
       --tasks_;
       take_over(std::move(statuses));
@@ -169,6 +175,35 @@ void Service::trust(const std::string& name, std::string fingerprint,
       log_trust(name, result);
       take_over(std::move(statuses));
       done(result);
+    });
+  });
+}
+
+void Service::rollback(const std::string& name, std::function<void(const Result<std::uint64_t>&)> done) {
+  submit([this, name, done = std::move(done)](Agent& agent) {
+    auto result = agent.rollback(name);
+    loop_.post([this, name, done, result = std::move(result), statuses = agent.status()]() mutable {
+      --tasks_;
+      log_rollback(name, result);
+      take_over(std::move(statuses));
+      done(result);
+    });
+  });
+}
+
+void Service::forget(std::string name, std::shared_ptr<sdbus::Result<wire::Dictionary>> reply) {
+  submit([this, name = std::move(name), reply = std::move(reply)](Agent& agent) {
+    auto result = agent.forget(name);
+    loop_.post([this, name, reply, result = std::move(result), statuses = agent.status()]() mutable {
+      --tasks_;
+      log_forgotten(name, result);
+      take_over(std::move(statuses));
+      if (result) {
+        reply->returnResults(wire::Dictionary{{"keys_destroyed", sdbus::Variant(std::uint64_t{result->keys_destroyed})},
+                                              {"keys_left", sdbus::Variant(std::uint64_t{result->keys_left})}});
+      } else {
+        reply->returnError(wire::to_dbus(result.error()));
+      }
     });
   });
 }
