@@ -250,6 +250,39 @@ void Agent::told(const std::string& name, std::uint64_t generation, const identi
     found->second.told(generation, action, outcome, state_->clock.now(), state_->random);
 }
 
+Result<std::uint64_t> Agent::rollback(const std::string& name) {
+  const auto found = state_->identities.find(name);
+  if (found == state_->identities.end()) return fail(unknown(name));
+  auto number = found->second.rollback(state_->tokens, state_->clock.now());
+  if (!number) return fail(while_doing(fmt::format("roll back identity '{}'", name), std::move(number.error())));
+  return number;
+}
+
+Result<identity::Forgotten> Agent::forget(const std::string& name) {
+  const auto found = state_->identities.find(name);
+  if (found == state_->identities.end()) {
+    std::error_code ignored;
+    const auto directory = state_->paths.state / name;
+    if (!identity::is_identity_name(name) || !std::filesystem::is_directory(directory, ignored))
+      return fail(unknown(name));
+    auto forgotten = identity::forget(directory, state_->tokens);
+    if (!forgotten) return fail(while_doing(fmt::format("forget identity '{}'", name), std::move(forgotten.error())));
+    return forgotten;
+  }
+  auto forgotten = found->second.forget(state_->tokens);
+  if (!forgotten) return fail(while_doing(fmt::format("forget identity '{}'", name), std::move(forgotten.error())));
+  return forgotten;
+}
+
+std::vector<std::pair<std::string, Result<std::vector<std::uint64_t>>>> Agent::retire_old() {
+  std::vector<std::pair<std::string, Result<std::vector<std::uint64_t>>>> all;
+  for (auto& [name, identity] : state_->identities) {
+    auto retired = identity.retire(state_->tokens, state_->clock.now());
+    if (!retired || !retired->empty()) all.emplace_back(name, std::move(retired));
+  }
+  return all;
+}
+
 std::vector<std::pair<std::string, std::string>> Agent::expiry_warnings() {
   std::vector<std::pair<std::string, std::string>> warnings;
   for (auto& [name, identity] : state_->identities)

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
@@ -7,6 +8,7 @@
 
 #include "agent/identity/configuration.h"
 #include "agent/identity/discovery.h"
+#include "agent/identity/forget.h"
 #include "agent/identity/job.h"
 #include "agent/identity/status.h"
 #include "agent/identity/tokens.h"
@@ -75,6 +77,20 @@ class Agent {
   /// a generation that is not current any more, and of what the profile does not know, nothing is written.
   void told(const std::string& name, std::uint64_t generation, const identity::UnitAction& action,
             const Result<>& outcome);
+
+  /// Makes the previous generation current again, while it is valid and its key signs for it. Blocks on the token.
+  /// Returns its number. Errors: no_such_identity, wrong_state (there is none such; it says what to do instead),
+  /// storage_failed, and those of the token.
+  Result<std::uint64_t> rollback(const std::string& name);
+
+  /// Destroys all keys of an identity, and removes its files; what no token can destroy now stays listed, and is tried
+  /// again. An identity that has a profile goes on as one that was never enrolled; of one that has none any more, all
+  /// that is left in the state directory goes. Blocks on the tokens. Errors: no_such_identity, storage_failed.
+  Result<identity::Forgotten> forget(const std::string& name);
+
+  /// Takes away old generations whose time of grace is over, and destroys their keys: by identity, which ones. Touches
+  /// hardware only if there are such.
+  std::vector<std::pair<std::string, Result<std::vector<std::uint64_t>>>> retire_old();
 
   /// What is to be said of credentials whose planned renewal was missed, once for each of 50, 25, 10, 1 and 0 per cent
   /// of the time that is left then: by identity. What was said is written down.

@@ -48,6 +48,8 @@ constexpr std::array names = std::to_array<std::pair<Errc, std::string_view>>({
     {Errc::certificate_is_ca, "CertificateIsCa"},
     {Errc::certificate_wrong_usage, "CertificateWrongUsage"},
     {Errc::certificate_wrong_name, "CertificateWrongName"},
+    {Errc::certificate_unchanged, "CertificateUnchanged"},
+    {Errc::certificate_refused, "CertificateRefused"},
     {Errc::certificate_revoked, "CertificateRevoked"},
     {Errc::revocation_unknown, "RevocationUnknown"},
     {Errc::storage_failed, "StorageFailed"},

@@ -57,8 +57,10 @@ enum class Errc {
   certificate_is_ca,
   certificate_wrong_usage,
   certificate_wrong_name,
-  certificate_revoked,  ///< the CA has taken it back: that of the server, ours, or of a CA above
-  revocation_unknown,   ///< whether it has cannot be found out, and the profile insists
+  certificate_unchanged,  ///< the CA has returned the certificate that was to be replaced
+  certificate_refused,    ///< the server does not accept the new certificate as authentication
+  certificate_revoked,    ///< the CA has taken it back: that of the server, ours, or of a CA above
+  revocation_unknown,     ///< whether it has cannot be found out, and the profile insists
   // This host.
   storage_failed,  ///< a file cannot be read or written, or the disk is full
   state_corrupt,   ///< a file of ours is not what we wrote

@@ -35,7 +35,7 @@ Result<JobOptions> parse_options(const wire::Dictionary& options, const std::vec
     if (std::ranges::find(known, name) == known.end()) return fail(wrong_option(name, "this method does not know it"));
     if (!value.containsValueOfType<bool>()) return fail(wrong_option(name, "it takes a boolean"));
     if (name == "force") result.force = value.get<bool>();
-    if (name == "rekey" && !value.get<bool>()) return fail(wrong_option(name, "every renewal makes a new key"));
+    if (name == "rekey") result.rekey = value.get<bool>();
   }
   return result;
 }
@@ -178,6 +178,32 @@ void IdentityObject::Trust(sdbus::Result<wire::Dictionary>&& result, std::string
                        reply->returnError(wire::to_dbus(accepted.error()));
                      }
                    });
+    return {};
+  });
+}
+
+void IdentityObject::Rollback(sdbus::Result<std::uint64_t>&& result, wire::Dictionary options) {
+  guarded([&]() -> Result<> {
+    if (auto caller = authorize(getObject().getCurrentlyProcessedMessage(), "rollback"); !caller)
+      return fail(std::move(caller.error()));
+    if (auto parsed = parse_options(options, {}); !parsed) return fail(std::move(parsed.error()));
+    service_.rollback(status_.name, [reply = share(std::move(result))](const Result<std::uint64_t>& generation) {
+      if (generation) {
+        reply->returnResults(*generation);
+      } else {
+        reply->returnError(wire::to_dbus(generation.error()));
+      }
+    });
+    return {};
+  });
+}
+
+void IdentityObject::Forget(sdbus::Result<wire::Dictionary>&& result, wire::Dictionary options) {
+  guarded([&]() -> Result<> {
+    if (auto caller = authorize(getObject().getCurrentlyProcessedMessage(), "forget"); !caller)
+      return fail(std::move(caller.error()));
+    if (auto parsed = parse_options(options, {}); !parsed) return fail(std::move(parsed.error()));
+    service_.forget(status_.name, share(std::move(result)));
     return {};
   });
 }

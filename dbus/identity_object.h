@@ -33,6 +33,8 @@ class IdentityObject final : public sdbus::AdaptorInterfaces<org::devid1::Identi
   std::vector<std::string> Explain() override;
   wire::Dictionary GetCredential() override;
   void Trust(sdbus::Result<wire::Dictionary>&& result, std::string fingerprint) override;
+  void Rollback(sdbus::Result<std::uint64_t>&& result, wire::Dictionary options) override;
+  void Forget(sdbus::Result<wire::Dictionary>&& result, wire::Dictionary options) override;
   std::string Name() override { return status_.name; }
   std::string State() override { return std::string(identity::state_name(status_.state)); }
   std::string Reason() override { return status_.reason; }

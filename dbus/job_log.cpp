@@ -2,6 +2,7 @@
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "dbus/journal.h"
 #include "dbus/wire.h"
@@ -153,6 +154,43 @@ void log_trust(const std::string& identity, const Result<identity::ServerAnchor>
   journal::Entry entry(result ? journal::Priority::notice : journal::Priority::warning, journal::trust, message);
   entry.field("DEVID_IDENTITY", identity);
   if (result) entry.field("DEVID_FINGERPRINT", result->certificate.fingerprint());
+  if (!result) entry.field("DEVID_ERROR", code_name(result.error().code));
+  entry.write();
+}
+
+void log_retired(const std::string& identity, const Result<std::vector<std::uint64_t>>& retired) {
+  const std::string message =
+      retired ? fmt::format(
+                    "identity '{}': generation {} is over its time of grace; it was "
+                    "removed, and its key is destroyed unless it is in use",
+                    identity, fmt::join(*retired, ", "))
+              : fmt::format("identity '{}': {}; tried again at the next run", identity, retired.error().sentence());
+  journal::Entry entry(retired ? journal::Priority::info : journal::Priority::warning, journal::retired, message);
+  entry.field("DEVID_IDENTITY", identity);
+  if (!retired) entry.field("DEVID_ERROR", code_name(retired.error().code));
+  entry.write();
+}
+
+void log_rollback(const std::string& identity, const Result<std::uint64_t>& result) {
+  const std::string message =
+      result ? fmt::format("identity '{}': the operator went back to generation {}; it stays until it is renewed",
+                           identity, *result)
+             : result.error().sentence() + "; the current credential stays";
+  journal::Entry entry(result ? journal::Priority::notice : journal::Priority::warning, journal::rolled_back, message);
+  entry.field("DEVID_IDENTITY", identity);
+  if (!result) entry.field("DEVID_ERROR", code_name(result.error().code));
+  entry.write();
+}
+
+void log_forgotten(const std::string& identity, const Result<identity::Forgotten>& result) {
+  const std::string message =
+      result ? fmt::format(
+                   "identity '{}': the operator had it forgotten; {} of its keys are destroyed, {} are left for "
+                   "another try; it enrolls again if it has a profile",
+                   printable(identity), result->keys_destroyed, result->keys_left)
+             : result.error().sentence() + "; what is left can be forgotten again";
+  journal::Entry entry(result ? journal::Priority::notice : journal::Priority::warning, journal::forgotten, message);
+  entry.field("DEVID_IDENTITY", identity);
   if (!result) entry.field("DEVID_ERROR", code_name(result.error().code));
   entry.write();
 }

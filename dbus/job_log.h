@@ -36,6 +36,15 @@ void log_reload(const Result<>& result);
 /// One entry for a CA that an operator wants to be trusted.
 void log_trust(const std::string& identity, const Result<identity::ServerAnchor>& result);
 
+/// One entry for old generations that were taken away, or could not be.
+void log_retired(const std::string& identity, const Result<std::vector<std::uint64_t>>& retired);
+
+/// One entry for an identity that an operator rolled back.
+void log_rollback(const std::string& identity, const Result<std::uint64_t>& result);
+
+/// One entry for an identity that an operator had forgotten.
+void log_forgotten(const std::string& identity, const Result<identity::Forgotten>& result);
+
 /// One entry for a file of the configuration that is wrong at start.
 void log_configuration_error(const Error& error);
 

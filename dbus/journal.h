@@ -24,6 +24,9 @@ inline constexpr std::string_view network = "83b800a3de404d1e959d1de9f31e8a28";
 inline constexpr std::string_view clock = "c0b09f4e7da248f2bb7969834b449a20";
 inline constexpr std::string_view consumers = "5280d32c949b47b8a03cf09c448785d4";
 inline constexpr std::string_view trust = "9f8f10a2c0ad44519da71ddff905f16b";
+inline constexpr std::string_view retired = "ec8d0be37d0840609d7d21f8245270fe";
+inline constexpr std::string_view rolled_back = "7208183b2bfa4f14a868e0f7026a4ac8";
+inline constexpr std::string_view forgotten = "76ecb7c69a0e459fbfc85fd8e985abd7";
 
 /// One entry. Text of foreign origin is escaped by printable() before it goes in.
 class Entry {

@@ -56,6 +56,17 @@ void ManagerObject::Check(sdbus::Result<std::vector<wire::Dictionary>>&& result)
   });
 }
 
+void ManagerObject::Forget(sdbus::Result<wire::Dictionary>&& result, std::string name, wire::Dictionary options) {
+  guarded([&]() -> Result<> {
+    if (auto caller = authorize(getObject().getCurrentlyProcessedMessage(), "forget"); !caller)
+      return fail(std::move(caller.error()));
+    if (!options.empty())
+      return fail({.code = Errc::usage, .what = "option '" + printable(options.begin()->first, 40) + "' is not known"});
+    service_.forget(std::move(name), share(std::move(result)));
+    return {};
+  });
+}
+
 std::vector<wire::Dictionary> ManagerObject::ListTokens() {
   return guarded(
       [this]() -> devid::Result<std::vector<wire::Dictionary>> { return wire::to_dictionaries(service_.tokens()); });

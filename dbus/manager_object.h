@@ -28,6 +28,7 @@ class ManagerObject final
   std::vector<sdbus::ObjectPath> RunDue() override;
   void Reload(sdbus::Result<>&& result) override;
   void Check(sdbus::Result<std::vector<wire::Dictionary>>&& result) override;
+  void Forget(sdbus::Result<wire::Dictionary>&& result, std::string name, wire::Dictionary options) override;
   std::vector<wire::Dictionary> ListTokens() override;
   void InspectTokens(sdbus::Result<std::vector<wire::Dictionary>>&& result) override;
   void Diagnose(sdbus::Result<std::vector<wire::Dictionary>, std::vector<std::string>>&& result) override;

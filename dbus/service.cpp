@@ -26,6 +26,10 @@ void look_around(Agent& agent) {
   update_copies(agent);
 }
 
+void retire_old(Agent& agent) {
+  for (const auto& [name, retired] : agent.retire_old()) log_retired(name, retired);
+}
+
 /// Hands what happens in a job to the bus thread.
 class Reporter final : public JobObserver {
  public:
@@ -121,6 +125,7 @@ Result<sdbus::ObjectPath> Service::start_job(const identity::Status& status, Job
     auto result = control->cancelled
                       ? Result<JobResult>(fail({.code = Errc::cancelled, .what = "the job was cancelled"}))
                       : agent.run(name, kind, options, reporter);
+    retire_old(agent);
     update_copies(agent);
     loop_.post([this, number, result = std::move(result), traffic = reporter.traffic(),
                 statuses = agent.status()]() mutable { finish(number, result, traffic, std::move(statuses)); });
@@ -131,6 +136,7 @@ Result<sdbus::ObjectPath> Service::start_job(const identity::Status& status, Job
 void Service::refresh() {
   submit([this](Agent& agent) {
     look_around(agent);
+    retire_old(agent);
     loop_.post([this, statuses = agent.status()]() mutable {
       --tasks_;
       take_over(std::move(statuses));
@@ -202,6 +208,35 @@ void Service::trust(const std::string& name, std::string fingerprint,
       log_trust(name, result);
       take_over(std::move(statuses));
       done(result);
+    });
+  });
+}
+
+void Service::rollback(const std::string& name, std::function<void(const Result<std::uint64_t>&)> done) {
+  submit([this, name, done = std::move(done)](Agent& agent) {
+    auto result = agent.rollback(name);
+    loop_.post([this, name, done, result = std::move(result), statuses = agent.status()]() mutable {
+      --tasks_;
+      log_rollback(name, result);
+      take_over(std::move(statuses));
+      done(result);
+    });
+  });
+}
+
+void Service::forget(std::string name, std::shared_ptr<sdbus::Result<wire::Dictionary>> reply) {
+  submit([this, name = std::move(name), reply = std::move(reply)](Agent& agent) {
+    auto result = agent.forget(name);
+    loop_.post([this, name, reply, result = std::move(result), statuses = agent.status()]() mutable {
+      --tasks_;
+      log_forgotten(name, result);
+      take_over(std::move(statuses));
+      if (result) {
+        reply->returnResults(wire::Dictionary{{"keys_destroyed", sdbus::Variant(std::uint64_t{result->keys_destroyed})},
+                                              {"keys_left", sdbus::Variant(std::uint64_t{result->keys_left})}});
+      } else {
+        reply->returnError(wire::to_dbus(result.error()));
+      }
     });
   });
 }

@@ -2,6 +2,7 @@
 
 #include <sdbus-c++/sdbus-c++.h>
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -69,6 +70,11 @@ class Service {
   /// Agent::trust on the worker, then calls `done` on this thread: what is to be seen on the bus has changed before.
   void trust(const std::string& name, std::string fingerprint,
              std::function<void(const Result<identity::ServerAnchor>&)> done);
+
+  /// Agent::rollback on the worker, likewise.
+  void rollback(const std::string& name, std::function<void(const Result<std::uint64_t>&)> done);
+  /// Agent::forget on the worker; then the reply.
+  void forget(std::string name, std::shared_ptr<sdbus::Result<wire::Dictionary>> reply);
 
   [[nodiscard]] const std::vector<TokenDescription>& tokens() const { return tokens_; }
   [[nodiscard]] bool clock_trusted() const;

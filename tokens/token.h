@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,6 +22,10 @@ struct KeySpec {
   std::string label;
   /// What the key will ask for before it signs. Error of a token that cannot do it: token_unsupported.
   KeyAuthorization authorization;
+  /// Told what PrivateKey::pem() will say, before the key is in the token, by tokens that keep their keys themselves:
+  /// if the power fails before the caller has written it down, nobody else knows of it. May be called again for another
+  /// attempt; what was announced need not come to be. May be empty.
+  std::function<void(const std::string& pem)> announce = {};
 };
 
 /// A private key inside a token. The key itself cannot be read, by anyone.

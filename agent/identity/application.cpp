@@ -91,9 +91,9 @@ Result<Application> apply(const Workplace& place, JobKind kind, const Request* e
   if (auto entered = enter(place, Phase::connecting); !entered) return fail(std::move(entered.error()));
   auto token = find_token(place.tokens, place.profile.token);
   if (!token) return fail(std::move(token.error()));
-  const auto read = place.store.current();
-  if (!read) return fail(read.error());
-  const std::optional<Generation>& current = *read;
+  auto read = place.store.current();
+  if (!read) return fail(std::move(read.error()));
+  std::optional<Generation>& current = *read;
   auto opened = open_credential(place, kind, current);
   if (!opened) return fail(std::move(opened.error()));
   std::optional<Credential>& credential = *opened;
@@ -112,11 +112,13 @@ Result<Application> apply(const Workplace& place, JobKind kind, const Request* e
   if (!reached) return fail(std::move(reached.error()));
   auto plan = make_plan(place, kind, credential, *reached->session, earlier);
   if (!plan) return fail(std::move(plan.error()));
+  const std::uint64_t next_generation = (current ? current->number : 0) + 1;
   return Application{.kind = kind,
                      .token = *token,
                      .credential = std::move(credential),
                      .signing_key = std::move(signing_key),
-                     .next_generation = (current ? current->number : 0) + 1,
+                     .current = std::move(current),
+                     .next_generation = next_generation,
                      .contact = std::move(*reached),
                      .plan = std::move(*plan)};
 }

@@ -7,6 +7,7 @@
 
 #include "agent/identity/contact.h"
 #include "agent/identity/credential.h"
+#include "agent/identity/generation.h"
 #include "agent/identity/job.h"
 #include "agent/identity/request.h"
 #include "agent/identity/workplace.h"
@@ -24,6 +25,7 @@ struct Application {
   Token* token;                             ///< where the new key will be
   std::optional<Credential> credential;     ///< whom the device is; none where it shows no certificate
   std::unique_ptr<SigningKey> signing_key;  ///< of the credential
+  std::optional<Generation> current;
   std::uint64_t next_generation;
   Contact contact;
   pki::RequestPlan plan;  ///< what to ask for, as the CA wants it and the profile allows it

@@ -3,50 +3,18 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <iterator>
 #include <utility>
 
+#include "agent/identity/clean_up.h"
+#include "agent/identity/disposal.h"
 #include "agent/identity/explanation.h"
+#include "agent/identity/proof.h"
+#include "agent/identity/retirement.h"
+#include "agent/identity/rollback.h"
 #include "agent/identity/server_ring.h"
 #include "agent/pki/fingerprint.h"
 
 namespace devid::identity {
-namespace {
-
-Error damaged() {
-  return {.code = Errc::state_corrupt,
-          .retry = Retry::later,
-          .what = "the newest generation was damaged; devid went back to the newest good one, where there is one",
-          .hint = "look into the directory whose name ends in .damaged; check the disk"};
-}
-
-void describe(Status& status, const Generation& generation, const std::filesystem::path& current) {
-  status.generation = generation.number;
-  status.subject = generation.leaf.subject();
-  status.issuer = generation.leaf.issuer();
-  status.serial_number = generation.leaf.serial_number();
-  status.fingerprint = generation.leaf.fingerprint();
-  status.not_before = generation.leaf.not_before();
-  status.not_after = generation.leaf.not_after();
-  status.key_uri = "file:" + (current / "token-key.pem").string();
-  status.key_algorithm = algorithm_name(generation.provenance.public_key.algorithm);
-  status.key_protection = generation.provenance.key_protection;
-  status.certificate_file = current / "certificate.pem";
-  status.chain_file = current / "certificate-chain.pem";
-  status.trust_anchors_file = current / "trust-anchors.pem";
-}
-
-/// Whether a request that was made before is one that the profile would make now.
-bool fits(const Provenance& provenance, const Profile& profile) {
-  const auto& algorithms = profile.key.algorithms;
-  const auto& endpoints = profile.server.endpoints;
-  return provenance.token == profile.token && provenance.authorization == profile.key.authorization &&
-         std::ranges::find(algorithms, provenance.public_key.algorithm) != algorithms.end() &&
-         std::ranges::find(endpoints, provenance.server, &est::Endpoint::base) != endpoints.end();
-}
-
-}  // namespace
-
 Identity::Identity(std::string name, Result<Profile> profile, std::filesystem::path directory, const Clock& clock)
     : name_(std::move(name)),
       profile_(std::move(profile)),
@@ -61,11 +29,11 @@ Result<> Identity::read_disk() {
   auto store = Store::open(directory_);
   if (!store) return fail(std::move(store.error()));
   store_ = std::make_unique<Store>(std::move(*store));
-  auto cleaned = store_->clean_up();
-  if (!cleaned) return fail(std::move(cleaned.error()));
   abandoned_keys_ = std::make_unique<AbandonedKeys>(directory_ / "abandoned-keys.json");
   trust_ = std::make_unique<TrustStore>(trust_file(directory_));
-  for (AbandonedKey& key : cleaned->abandoned_keys) abandoned_keys_->add(std::move(key));
+  auto cleaned = store_->clean_up([this](const AbandonedKey& key) { abandoned_keys_->add(key); });
+  if (!cleaned) return fail(std::move(cleaned.error()));
+  if (auto spared = spare_keys_in_use(*store_, *abandoned_keys_); !spared) return spared;
   if (auto read = read_store(); !read) return read;
   read_recorded();
   if (cleaned->fell_back && !record_.last_error) record_.last_error = damaged();
@@ -77,8 +45,15 @@ Result<> Identity::read_store() {
   if (!generation) return fail(std::move(generation.error()));
   auto request = store_->request();
   if (!request) return fail(std::move(request.error()));
+  auto candidate = store_->candidate();
+  if (!candidate) return fail(std::move(candidate.error()));
   generation_ = std::move(*generation);
   request_ = std::move(*request);
+  rolled_back_.reset();
+  const auto rolled_back = store_->rolled_back();
+  if (!rolled_back) return fail(rolled_back.error());
+  for (const auto& [number, at] : *rolled_back) rolled_back_ = std::max(at, rolled_back_.value_or(at));
+  candidate_ = std::move(*candidate);
   return {};
 }
 
@@ -133,11 +108,13 @@ Situation Identity::situation() const {
   if (generation_) {
     situation.credential =
         Holding{.validity = {.not_before = generation_->leaf.not_before(), .not_after = generation_->leaf.not_after()},
-                .since = record_.last_success,
+                .since = rolled_back_ ? rolled_back_ : record_.last_success,
                 .enrolled = generation_->provenance.method == JobKind::enroll,
                 .share = share_of(generation_->leaf.fingerprint())};
   }
   if (request_) situation.request = request_->provenance.method;
+  if (candidate_) situation.request = candidate_->provenance.method;
+  situation.granted = candidate_.has_value();
   return situation;
 }
 
@@ -183,13 +160,9 @@ std::optional<std::string> Identity::warn_of_expiry(Time now) {
   return expiry_sentence(situation(), profile, now);
 }
 
-/// What the profile's servers have shown of their CAs, before any of them was trusted.
 std::vector<ServerAnchor> Identity::pending_trust() const {
-  std::vector<ServerAnchor> pending;
-  if (!profile_ || !trust_) return pending;
-  for (const est::Endpoint& endpoint : profile_->server.endpoints)
-    std::ranges::move(trust_->offered(endpoint.base), std::back_inserter(pending));
-  return pending;
+  if (!profile_ || !trust_) return {};
+  return trust_->offered(profile_->server.endpoints);
 }
 
 Result<ServerAnchor> Identity::trust(const std::string& fingerprint, Time now) {
@@ -210,20 +183,75 @@ Result<ServerAnchor> Identity::trust(const std::string& fingerprint, Time now) {
   return accepted;
 }
 
+Result<std::vector<std::uint64_t>> Identity::retire(const Tokens& tokens, Time now) {
+  if (!profile_ || !generation_ || trouble_) return std::vector<std::uint64_t>();
+  const Seconds keep_old = profile_->renewal.keep_old;
+  if (record_.old_since && record_.old_until && now < due(*record_.old_since, *record_.old_until, keep_old))
+    return std::vector<std::uint64_t>();
+  if (now < clock_floor(situation())) return std::vector<std::uint64_t>();
+  auto retired = identity::retire(*store_, *abandoned_keys_, tokens, keep_old, now);
+  if (!retired) return fail(std::move(retired.error()));
+  record_.old_since = retired->since;
+  record_.old_until = retired->until;
+  // Where it cannot be written, the next devidd looks again.
+  static_cast<void>(write_record(directory_ / "state.json", record_));
+  return std::move(retired->generations);
+}
+
+Result<std::uint64_t> Identity::rollback(const Tokens& tokens, Time now) {
+  if (trouble_ || !store_) return fail(trouble_.value_or(Error{}));
+  if (!generation_) {
+    return fail({.code = Errc::wrong_state,
+                 .retry = Retry::never,
+                 .what = "it has no credential",
+                 .hint = fmt::format("devidctl enroll {}", name_)});
+  }
+  auto number = roll_back(*store_, tokens, *generation_, now);
+  if (!number) return number;
+  if (auto read = read_store(); !read) trouble_ = escaped(std::move(read.error()));
+  const auto attempted = record_.last_attempt;
+  record_ = record_of_generation();
+  record_.last_attempt = attempted;
+  // What was recorded of the other generation is dropped by the next devidd, if this cannot be written.
+  static_cast<void>(write_record(directory_ / "state.json", record_));
+  return number;
+}
+
+Result<Forgotten> Identity::forget(const Tokens& tokens) {
+  auto forgotten = identity::forget(directory_, tokens);
+  generation_.reset();
+  request_.reset();
+  candidate_.reset();
+  record_ = {};
+  if (auto read = read_disk(); !read) trouble_ = escaped(std::move(read.error()));
+  return forgotten;
+}
+
 Result<Rotation> Identity::carry_out(JobKind kind, JobOptions options, const Workplace& place) {
-  if (generation_) place.abandoned_keys.keep(generation_->token_key_pem);
-  if (request_) place.abandoned_keys.keep(request_->token_key_pem);
-  place.abandoned_keys.destroy(place.tokens);
+  if (spare_keys_in_use(place.store, place.abandoned_keys)) place.abandoned_keys.destroy(place.tokens);
+  const auto is_wanted = [&](const std::string& key, const Provenance& provenance) {
+    const bool has_current_key = generation_ && key == generation_->token_key_pem;
+    return fits(provenance, place.profile) && !options.force &&
+           options.rekey.value_or(!has_current_key) != has_current_key;
+  };
+  if (candidate_) {
+    if (is_wanted(candidate_->token_key_pem, candidate_->provenance)) {
+      if (auto proven = prove_key(place, *candidate_); !proven) return fail(std::move(proven.error()));
+      return prove_and_install(place, *candidate_);
+    }
+    if (auto abandoned = abandon(place, *candidate_); !abandoned) return fail(std::move(abandoned.error()));
+    candidate_.reset();
+  }
   if (request_) {
     // An enrollment is authenticated by the IDevID: it does not go on with a renewal.
     const bool other_method = kind == JobKind::enroll && request_->provenance.method == JobKind::renew;
-    const bool usable = !other_method &&
-                        std::holds_alternative<Poll>(step_forward(situation(), place.profile, place.clock.now())) &&
-                        fits(request_->provenance, place.profile);
-    if (usable && !options.force) return identity::resume(place, *request_);
+    const bool usable =
+        !other_method && std::holds_alternative<Poll>(step_forward(situation(), place.profile, place.clock.now()));
+    if (usable && is_wanted(request_->token_key_pem, request_->provenance))
+      return identity::resume(place, *request_, options.rekey);
     if (auto abandoned = abandon(place, *request_); !abandoned) return fail(std::move(abandoned.error()));
   }
-  return identity::rotate(place, kind);
+  return identity::rotate(place, kind, options.rekey);
 }
 
 Result<Rotation> Identity::attempt(JobKind kind, JobOptions options, const Surroundings& surroundings,
@@ -277,6 +305,7 @@ Result<Refreshed> Identity::look(const Surroundings& surroundings, JobObserver& 
   if (generation_ && record_.generation != generation_->number) {
     record_.generation = generation_->number;
     record_.consumers = record_of_generation().consumers;
+    record_.old_since.reset();
   }
   record_ = after_look(std::move(record_), before, looked ? nullptr : &looked.error(), moment(surroundings));
   return looked;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -8,6 +9,7 @@
 
 #include "agent/identity/backoff.h"
 #include "agent/identity/bookkeeping.h"
+#include "agent/identity/forget.h"
 #include "agent/identity/job.h"
 #include "agent/identity/next_step.h"
 #include "agent/identity/profile.h"
@@ -56,6 +58,15 @@ class Identity {
   void told(std::uint64_t generation, const UnitAction& action, const Result<>& outcome, Time now,
             const Random& random);
 
+  /// Takes away old generations whose time has come, and destroys their keys. Returns which. Error: storage_failed.
+  Result<std::vector<std::uint64_t>> retire(const Tokens& tokens, Time now);
+
+  /// Agent::rollback for this identity.
+  Result<std::uint64_t> rollback(const Tokens& tokens, Time now);
+
+  /// Agent::forget for this identity.
+  Result<Forgotten> forget(const Tokens& tokens);
+
   /// Agent::run for this identity.
   Result<JobResult> run(JobKind kind, JobOptions options, const Surroundings& surroundings, JobObserver& observer);
 
@@ -86,6 +97,8 @@ class Identity {
   std::optional<Error> trouble_;  ///< why what is on disk could not be read
   std::optional<Generation> generation_;
   std::optional<Request> request_;
+  std::optional<Generation> candidate_;
+  std::optional<Time> rolled_back_;  ///< since when the current generation is that again
   Record record_;
   std::optional<Notice> copies_trouble_;  ///< what was said last of the copies
   std::optional<JobKind> running_;

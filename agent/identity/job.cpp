@@ -19,6 +19,7 @@ std::string_view phase_name(Phase phase) {
     case Phase::requesting: return "requesting";
     case Phase::pending: return "pending";
     case Phase::verifying: return "verifying";
+    case Phase::proving: return "proving";
     case Phase::installing: return "installing";
   }
   return "connecting";

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,12 +14,14 @@ enum class JobKind { enroll, renew, refresh };
 /// "enroll", "renew", "refresh".
 std::string_view job_kind_name(JobKind kind);
 
-enum class Phase { connecting, ca_certificates, creating_key, requesting, pending, verifying, installing };
+enum class Phase { connecting, ca_certificates, creating_key, requesting, pending, verifying, proving, installing };
 /// "connecting", "ca-certificates", "creating-key", …: the D-Bus property Phase.
 std::string_view phase_name(Phase phase);
 
 struct JobOptions {
   bool force = false;  ///< drop a pending request; enroll although a valid credential is there
+  /// Whether a renewal makes a new key; none: as the profile says.
+  std::optional<bool> rekey = {};
 };
 
 /// What an operator should know of, although no job fails of it: "the IDevID is another one now". Safe to print.

@@ -74,7 +74,11 @@ Time unrestricted_time(const Situation& situation, const Profile& profile, Time 
     return std::min(*record.next_attempt, latest_attempt(situation, profile.retry, *record.last_attempt));
   }
   if (record.revoked) return at_once;
-  return situation.credential ? planned_renewal(held_at(*situation.credential, now), profile.renewal) : at_once;
+  if (!situation.credential) return at_once;
+  // However short a certificate lasts, its CA is not asked again faster than after a failure.
+  const Holding held = held_at(*situation.credential, now);
+  return std::max(planned_renewal(held, profile.renewal),
+                  held.since.value_or(held.validity.not_before) + profile.retry.minimum);
 }
 
 /// Only a renewal that replaces what still works waits for the window, and only until it begins.
@@ -206,7 +210,8 @@ Step step_forward(const Situation& situation, const Profile& profile, Time now) 
   const auto& waiting = situation.record.pending_since;
   const bool overdue = usable && waiting && now > *waiting + (situation.credential->validity.not_after - *waiting) / 2;
   if (situation.request == JobKind::enroll && overdue) return Renew{};
-  if (situation.request && (can_renew || situation.request == JobKind::enroll)) return Poll{*situation.request};
+  if (situation.request && (situation.granted || can_renew || situation.request == JobKind::enroll))
+    return Poll{*situation.request};
   if (can_renew && (rejection == Rejected::no || no_other_way)) return Renew{};
   return Enroll{};
 }

@@ -18,6 +18,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::int64_t version = 1;
 constexpr std::int64_t latest_time = 253402300799;  // 9999-12-31 23:59:59
+constexpr std::int64_t most_certificates = 1'000'000'000;
 
 Error corrupt(std::string reason) {
   return {.code = Errc::state_corrupt,
@@ -75,6 +76,7 @@ std::string to_json(const Provenance& provenance) {
             {"created", std::clamp<std::int64_t>(provenance.created.time_since_epoch().count(), 0, latest_time)}};
   if (!std::holds_alternative<NoAuthorization>(provenance.authorization))
     json["key_authorization"] = authorization_text(provenance.authorization);
+  if (provenance.certificates != 1) json["certificates"] = provenance.certificates;
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
@@ -96,6 +98,10 @@ Result<Provenance> parse_provenance(std::string_view json_text) {
                                  ? parse_authorization(text(json, "key_authorization").value_or(""))
                                  : KeyAuthorization(NoAuthorization{});
   if (!authorization) return fail(corrupt("the authorization of the key is not one"));
+  const auto certificates =
+      json.contains("certificates") ? number(json, "certificates") : std::optional(std::int64_t{1});
+  if (!certificates || *certificates < 1 || *certificates > most_certificates)
+    return fail(corrupt("the number of certificates is not one"));
   auto public_key = from_pem(*public_key_pem);
   if (!public_key) return fail(std::move(public_key.error()));
   if (algorithm_name(public_key->algorithm) != *key_algorithm)
@@ -106,7 +112,8 @@ Result<Provenance> parse_provenance(std::string_view json_text) {
                     .authorization = *authorization,
                     .server = std::move(*server),
                     .method = *method,
-                    .created = Time(Seconds(*created))};
+                    .created = Time(Seconds(*created)),
+                    .certificates = static_cast<std::uint32_t>(*certificates)};
 }
 
 }  // namespace devid::identity

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -20,6 +21,7 @@ struct Provenance {
   std::string server;              ///< est::Endpoint::base
   JobKind method = JobKind::enroll;
   Time created;
+  std::uint32_t certificates = 1;  ///< how many the key has had, with this one
   bool operator==(const Provenance&) const = default;
 };
 

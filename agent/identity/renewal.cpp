@@ -25,6 +25,10 @@ RenewalTime renewal_time(const Validity& validity, const RenewAt& renew_at) {
   return {.at = validity.not_before + lifetime / 2, .clamped = true};
 }
 
+bool is_rekey_due(const RenewalPolicy& policy, std::uint32_t certificates) {
+  return policy.rekey_every != 0 && certificates >= policy.rekey_every;
+}
+
 Time planned_renewal(const Holding& holding, const RenewalPolicy& policy) {
   const Validity& validity = holding.validity;
   const Time latest = renewal_time(validity, policy.at).at;

@@ -43,9 +43,10 @@ struct RenewalPolicy {
   /// enrolled together go apart for good. 0: at `at`, all of them.
   std::uint32_t spread = 10;
   std::optional<MaintenanceWindow> window;
-  std::uint32_t rekey_every = 1;  ///< each so manieth renewal makes a new key; 0: none does
-  bool enroll_again = true;       ///< with the IDevID, where the LDevID has expired or is refused
-  bool prove = true;              ///< a new credential authenticates to the server once before it is current
+  std::uint32_t rekey_every = 1;           ///< each so manieth renewal makes a new key; 0: none does
+  bool enroll_again = true;                ///< with the IDevID, where the LDevID has expired or is refused
+  Seconds keep_old{std::chrono::days(7)};  ///< so long an old generation is kept, or until it expires
+  bool prove = true;                       ///< a new credential authenticates to the server once before it is current
   bool operator==(const RenewalPolicy&) const = default;
 };
 
@@ -56,6 +57,9 @@ struct RenewalTime {
   bool clamped = false;
 };
 RenewalTime renewal_time(const Validity& validity, const RenewAt& renew_at);
+
+/// Whether the next renewal makes a new key, after so many certificates for the current one.
+bool is_rekey_due(const RenewalPolicy& policy, std::uint32_t certificates);
 
 /// A certificate that is held, and what of it decides when it is renewed.
 struct Holding {

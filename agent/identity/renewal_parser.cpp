@@ -16,6 +16,7 @@ using std::chrono::days;
 
 constexpr DurationRange before_range{std::chrono::minutes(1), days(36500)};
 constexpr DurationRange window_range{std::chrono::minutes(30), days(7)};
+constexpr DurationRange keep_range{Seconds(0), days(3650)};
 constexpr Seconds default_window = std::chrono::hours(2);
 
 /// A number of at most four digits and nothing else.
@@ -112,6 +113,7 @@ RenewalPolicy parse_renewal(TableParser table) {
   parse_spread(table, policy.spread);
   parse_window(table, policy.window);
   parse_rekey(table, policy.rekey_every);
+  policy.keep_old = table.duration("keep_old", keep_range).value_or(policy.keep_old);
   policy.enroll_again = table.boolean("enroll_again").value_or(policy.enroll_again);
   policy.prove = table.boolean("prove").value_or(policy.prove);
   table.refuse_unknown();

@@ -8,6 +8,8 @@
 
 #include "agent/identity/application.h"
 #include "agent/identity/decryption.h"
+#include "agent/identity/disposal.h"
+#include "agent/identity/proof.h"
 #include "agent/identity/submission.h"
 #include "agent/pki/acceptance.h"
 #include "agent/pki/server_key.h"
@@ -20,17 +22,6 @@ using std::chrono::steady_clock;
 /// So often in a row a request is presented while the server, that has answered what came before it, gives no usable
 /// answer: then it may be the request itself. Over the waits between them these are hours.
 constexpr std::uint32_t most_unanswered = 10;
-
-/// Puts the certificate beside its key in the token, for other applications, where the token was told to do so.
-void store_in_token(const Workplace& place, Token& token, const std::string& pem, BytesView certificate) {
-  const auto stored = token.store_certificate(pem, certificate);
-  if (stored) return;
-  notice(place,
-         fmt::format("the certificate is in place, but not beside its key in token '{}': {}", place.profile.token,
-                     stored.error().sentence()),
-         {{.name = "DEVID_TOKEN", .value = place.profile.token},
-          {.name = "DEVID_ERROR", .value = std::string(code_name(stored.error().code))}});
-}
 
 /// Judges what the CA returned for a key. No more cancelling: the CA may not issue a second time.
 Result<pki::Accepted> accept(const Workplace& place, const Application& application, const PublicKey& key,
@@ -45,27 +36,28 @@ Result<pki::Accepted> accept(const Workplace& place, const Application& applicat
                      place.clock.now());
 }
 
-/// Proves that the key signs for the certificate, and makes both current.
-Result<Rotation> install(const Workplace& place, const Application& application, const std::string& token_key_pem,
-                         Provenance provenance, pki::Accepted accepted) {
-  if (auto proven = prove_possession(*application.token, token_key_pem, accepted.leaf); !proven)
-    return fail(std::move(proven.error()));
-  place.observer.entered(Phase::installing);
+/// Keeps what was accepted, before it is proved.
+Result<Generation> keep(const Workplace& place, const Application& application, const std::string& token_key_pem,
+                        Provenance provenance, pki::Accepted accepted) {
+  if (application.current && application.current->leaf == accepted.leaf) {
+    return fail({.code = Errc::certificate_unchanged,
+                 .retry = Retry::later,
+                 .what = "the CA has returned the certificate that is to be replaced",
+                 .hint = "does it issue a second one for the same key? If not, set renewal.rekey = \"always\""});
+  }
   provenance.created = place.clock.now();
   provenance.server = application.contact.server;
-  const Bytes certificate = accepted.leaf.der();
-  const auto number = identity::install(place, {.token_key_pem = token_key_pem,
-                                                .leaf = std::move(accepted.leaf),
-                                                .chain = std::move(accepted.chain),
-                                                .anchors = application.contact.anchors,
-                                                .provenance = std::move(provenance)});
-  if (!number) return fail(number.error());
-  store_in_token(place, *application.token, token_key_pem, certificate);
-  return Rotated{.generation = *number};
+  Generation candidate{.token_key_pem = token_key_pem,
+                       .leaf = std::move(accepted.leaf),
+                       .chain = std::move(accepted.chain),
+                       .anchors = application.contact.anchors,
+                       .provenance = std::move(provenance)};
+  if (auto kept = place.store.save_candidate(candidate); !kept) return fail(std::move(kept.error()));
+  return candidate;
 }
 
-Result<Rotation> take_issued(const Workplace& place, const Application& application, const Submission& submission,
-                             const est::Issued& issued) {
+Result<Generation> take_issued(const Workplace& place, const Application& application, const Submission& submission,
+                               const est::Issued& issued) {
   const Provenance& provenance = submission.request().provenance;
   auto accepted = accept(place, application, provenance.public_key, issued.certificates);
   if (!accepted) return fail(std::move(accepted.error()));
@@ -74,10 +66,12 @@ Result<Rotation> take_issued(const Workplace& place, const Application& applicat
   if (!read) return fail(read.error());
   const std::optional<Request>& written = *read;
   if (!written) return fail({.code = Errc::storage_failed, .retry = Retry::later, .what = "the request has vanished"});
-  auto rotation = install(place, application, written->token_key_pem, provenance, std::move(*accepted));
-  // What stays of the request here goes at the next clean_up: its key is in a generation.
-  if (rotation) static_cast<void>(place.store.discard_request());
-  return rotation;
+  const std::string& made = submission.request().token_key_pem;
+  if (written->token_key_pem != made) place.abandoned_keys.add({.token = provenance.token, .token_key_pem = made});
+  auto candidate = keep(place, application, written->token_key_pem, provenance, std::move(*accepted));
+  // What stays of the request here goes at the next clean_up: it was granted.
+  if (candidate) static_cast<void>(place.store.discard_request());
+  return candidate;
 }
 
 // --- a key that the server made ---
@@ -113,8 +107,8 @@ Error not_taken(Error error) {
   return while_doing("take the server's key into the token", std::move(error));
 }
 
-Result<Rotation> take_generated(const Workplace& place, const Application& application, const Submission& submission,
-                                const est::GeneratedKey& generated) {
+Result<Generation> take_generated(const Workplace& place, const Application& application, const Submission& submission,
+                                  const est::GeneratedKey& generated) {
   auto key = read_server_key(place, generated);
   if (!key) return fail(std::move(key.error()));
   Provenance provenance = submission.request().provenance;
@@ -122,28 +116,28 @@ Result<Rotation> take_generated(const Workplace& place, const Application& appli
   auto imported = application.token->import_key(
       {.algorithm = key->public_key.algorithm,
        .label = fmt::format("devid:{}:{}", place.profile.name, application.next_generation),
-       .authorization = provenance.authorization},
+       .authorization = provenance.authorization,
+       .announce =
+           [&](const std::string& pem) {
+             place.abandoned_keys.add({.token = place.profile.token, .token_key_pem = pem});
+           }},
       key->pkcs8);
   key->pkcs8 = Secret();
   if (!imported) return fail(not_taken(std::move(imported.error())));
   const std::string pem = (*imported)->pem();
   place.abandoned_keys.add({.token = place.profile.token, .token_key_pem = pem});  // until it is in use
   auto accepted = accept(place, application, provenance.public_key, generated.certificates);
-  Result<Rotation> rotation = fail(Error{});
-  if (accepted) {
-    rotation = install(place, application, pem, std::move(provenance), std::move(*accepted));
-  } else {
-    rotation = fail(std::move(accepted.error()));
-  }
   imported->reset();
-  if (rotation) {
-    place.abandoned_keys.keep(pem);
-    // The key of the request was only there to sign it.
-    static_cast<void>(abandon(place, submission.request()));
-  } else {
+  auto candidate = accepted ? keep(place, application, pem, std::move(provenance), std::move(*accepted))
+                            : Result<Generation>(fail(std::move(accepted.error())));
+  if (!candidate) {
     place.abandoned_keys.destroy(place.tokens);
+    return candidate;
   }
-  return rotation;
+  place.abandoned_keys.keep(pem);
+  // The key of the request was only there to sign it.
+  static_cast<void>(abandon(place, submission.request()));
+  return candidate;
 }
 
 // --- what becomes of a request ---
@@ -185,30 +179,41 @@ bool leaves_request_alive(Errc code) {
   }
 }
 
+/// A certificate that is kept and not proved yet, or none so far.
+using Reply = std::variant<Generation, Deferred>;
+
+/// While its key is still open: that spares the token to load it once more.
+Result<Reply> reply_of(const Workplace& place, Result<Generation> candidate) {
+  if (!candidate) return fail(std::move(candidate.error()));
+  if (auto proven = prove_key(place, *candidate); !proven) return fail(std::move(proven.error()));
+  return Reply(std::move(*candidate));
+}
+
 /// Sends the request, and takes what comes.
-Result<Rotation> present(const Workplace& place, const Application& application, Submission& submission) {
+Result<Reply> present(const Workplace& place, const Application& application, Submission& submission) {
   const auto outcome = submission.send();
   if (!outcome) {
     if (outcome.error().code != Errc::cancelled) ++place.unanswered;
     return fail(outcome.error());
   }
+  place.unanswered = 0;
   if (const auto* issued = std::get_if<est::Issued>(&*outcome))
-    return take_issued(place, application, submission, *issued);
+    return reply_of(place, take_issued(place, application, submission, *issued));
   if (const auto* generated = std::get_if<est::GeneratedKey>(&*outcome))
-    return take_generated(place, application, submission, *generated);
+    return reply_of(place, take_generated(place, application, submission, *generated));
   place.observer.entered(Phase::pending);
   const auto& pending = std::get<est::Pending>(*outcome);
-  return Deferred{.retry_after = pending.retry_after, .accepted = pending.accepted};
+  return Reply(Deferred{.retry_after = pending.retry_after, .accepted = pending.accepted});
 }
 
 /// Destroys the key of a request that was never kept, or drops one that a failure has made useless. What cannot be
 /// removed is presented again by the next job.
-void drop_if_useless(const Workplace& place, Submission& submission, const Result<Rotation>& rotation) {
+void drop_if_useless(const Workplace& place, Submission& submission, const Result<Reply>& reply) {
   submission.close_key();
-  if (rotation) return;
+  if (reply) return;
   if (!submission.is_kept()) {
     place.abandoned_keys.destroy(place.tokens);
-  } else if (!leaves_request_alive(rotation.error().code) || place.unanswered >= most_unanswered) {
+  } else if (!leaves_request_alive(reply.error().code) || place.unanswered >= most_unanswered) {
     static_cast<void>(abandon(place, submission.request()));
   }
 }
@@ -219,10 +224,26 @@ void put_off_deadline(const Workplace& place, const Application& application, st
   if (place.memory.deadline) *place.memory.deadline += by;
 }
 
-Result<Rotation> begin(const Workplace& place, const Application& application) {
+/// Whether a renewal goes on with the current key.
+bool keeps_key(const Workplace& place, const Application& application, std::optional<bool> rekey) {
+  const auto& current = application.current;
+  const Profile& profile = place.profile;
+  if (application.kind != JobKind::renew || !current || profile.key.from_server) return false;
+  const Provenance& provenance = current->provenance;
+  if (rekey.value_or(is_rekey_due(profile.renewal, provenance.certificates))) return false;
+  const bool fits = provenance.token == profile.token && provenance.authorization == profile.key.authorization &&
+                    provenance.public_key.algorithm == application.plan.algorithm;
+  if (!fits) notice(place, "makes a new key, as the current one is not what profile and server ask for now");
+  return fits;
+}
+
+Result<Reply> begin(const Workplace& place, const Application& application, std::optional<bool> rekey) {
   const auto began = steady_clock::now();
-  if (auto entered = enter(place, Phase::creating_key); !entered) return fail(std::move(entered.error()));
-  auto submission = Submission::begin(place, application);
+  const bool keeps = keeps_key(place, application, rekey);
+  if (auto entered = keeps ? Result<>() : enter(place, Phase::creating_key); !entered)
+    return fail(std::move(entered.error()));
+  auto submission =
+      keeps ? Submission::begin_with_current_key(place, application) : Submission::begin(place, application);
   put_off_deadline(place, application, steady_clock::now() - began);
   if (!submission) return fail(std::move(submission.error()));
   if (auto entered = enter(place, Phase::requesting); !entered) {
@@ -234,9 +255,9 @@ Result<Rotation> begin(const Workplace& place, const Application& application) {
     }
     return fail(std::move(entered.error()));
   }
-  auto rotation = present(place, application, *submission);
-  drop_if_useless(place, *submission, rotation);
-  return rotation;
+  auto reply = present(place, application, *submission);
+  drop_if_useless(place, *submission, reply);
+  return reply;
 }
 
 /// Whether a request asks for what is wanted now.
@@ -245,36 +266,48 @@ bool is_still_wanted(const Application& application, const Request& request) {
          request.provenance.public_key.algorithm == application.plan.algorithm;
 }
 
-}  // namespace
-
-Result<Rotation> rotate(const Workplace& place, JobKind kind) {
-  const auto application = apply(place, kind, nullptr);
-  if (!application) return fail(application.error());
-  return begin(place, *application);
-}
-
-Result<Rotation> resume(const Workplace& place, const Request& request) {
+Result<Reply> go_on(const Workplace& place, const Request& request, std::optional<bool> rekey) {
   const auto application = apply(place, request.provenance.method, &request);
   if (!application) return fail(application.error());
   if (!is_still_wanted(*application, request)) {
     if (auto abandoned = abandon(place, request); !abandoned) return fail(std::move(abandoned.error()));
-    return begin(place, *application);
+    return begin(place, *application, rekey);
   }
   if (auto entered = enter(place, Phase::requesting); !entered) return fail(std::move(entered.error()));
   auto submission = Submission::resume(place, *application, request);
-  auto rotation = present(place, *application, submission);
-  drop_if_useless(place, submission, rotation);
-  return rotation;
+  auto reply = present(place, *application, submission);
+  drop_if_useless(place, submission, reply);
+  return reply;
 }
 
-Result<> abandon(const Workplace& place, const Request& request) {
-  const std::string& name = request.provenance.token;
-  if (const auto token = find_token(place.tokens, name)) {
-    destroy_key(place, **token, name, request.token_key_pem);
-  } else {
-    place.abandoned_keys.add({.token = name, .token_key_pem = request.token_key_pem});
-  }
-  return place.store.discard_request();
+/// With every key closed again, and the line to the server.
+Result<Rotation> conclude(const Workplace& place, const Result<Reply>& reply) {
+  if (!reply) return fail(reply.error());
+  if (const auto* deferred = std::get_if<Deferred>(&*reply)) return *deferred;
+  return prove_and_install(place, std::get<Generation>(*reply));
+}
+
+}  // namespace
+
+Result<Rotation> rotate(const Workplace& place, JobKind kind, std::optional<bool> rekey) {
+  const auto ask = [&]() -> Result<Reply> {
+    const auto application = apply(place, kind, nullptr);
+    if (!application) return fail(application.error());
+    return begin(place, *application, rekey);
+  };
+  return conclude(place, ask());
+}
+
+Result<Rotation> resume(const Workplace& place, const Request& request, std::optional<bool> rekey) {
+  return conclude(place, go_on(place, request, rekey));
+}
+
+bool fits(const Provenance& provenance, const Profile& profile) {
+  const auto& algorithms = profile.key.algorithms;
+  const auto& endpoints = profile.server.endpoints;
+  return provenance.token == profile.token && provenance.authorization == profile.key.authorization &&
+         std::ranges::find(algorithms, provenance.public_key.algorithm) != algorithms.end() &&
+         std::ranges::find(endpoints, provenance.server, &est::Endpoint::base) != endpoints.end();
 }
 
 }  // namespace devid::identity

@@ -13,6 +13,7 @@ namespace devid::identity {
 struct Situation {
   std::optional<Holding> credential;  ///< the certificate that `current` names
   std::optional<JobKind> request;     ///< a key and its CSR wait on disk to be presented again
+  bool granted = false;               ///< and the certificate is there, and has to be proved
   Record record;
   std::optional<JobKind> running;
   Time clock_floor;  ///< no clock that is right is before that: when devid was built

@@ -171,6 +171,8 @@ std::string to_json(const Record& record) {
   put(json, "last_success", record.last_success);
   put(json, "next_attempt", record.next_attempt);
   put(json, "next_refresh", record.next_refresh);
+  put(json, "old_since", record.old_since);
+  put(json, "old_until", record.old_until);
   if (record.revoked) json["revoked"] = true;
   if (record.warned) json["warned"] = *record.warned;
   if (!record.begin_at.empty()) json["begin_at"] = record.begin_at;
@@ -197,6 +199,8 @@ Result<Record> parse_record(std::string_view text) {
                 .last_success = reader.time("last_success"),
                 .next_attempt = reader.time("next_attempt"),
                 .next_refresh = reader.time("next_refresh"),
+                .old_since = reader.time("old_since"),
+                .old_until = reader.time("old_until"),
                 .revoked = reader.flag("revoked"),
                 .begin_at = json.contains("begin_at") ? reader.text("begin_at") : std::string(),
                 .pending_since = reader.time("pending_since")};

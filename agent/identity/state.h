@@ -26,6 +26,8 @@ struct Record {
   std::optional<Time> last_success;
   std::optional<Time> next_attempt;     ///< after a failure, or of a pending request
   std::optional<Time> next_refresh;     ///< when to look at the CA's certificates and revocations again
+  std::optional<Time> old_since;        ///< since when the first of the old generations is not current; none: not known
+  std::optional<Time> old_until;        ///< when the first of them expires; likewise
   bool revoked = false;                 ///< the CA has taken the current certificate back
   std::optional<std::uint32_t> warned;  ///< what of expiry_warning() the journal has been told
   std::string begin_at;                 ///< est::Endpoint::base of the server that the next job begins with, or empty

@@ -1,11 +1,13 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "agent/identity/generation.h"
 #include "agent/identity/profile.h"
 #include "agent/identity/situation.h"
 #include "agent/identity/trust_record.h"
@@ -55,5 +57,9 @@ struct Status {
   std::vector<ServerAnchor> pending_trust;  ///< what Agent::trust() takes now
   std::vector<Told> consumers;              ///< units that are told of `generation`: Agent::told()
 };
+
+/// Writes what there is to say about a generation. `current` is the directory of that name, by which its files stay
+/// known.
+void describe(Status& status, const Generation& generation, const std::filesystem::path& current);
 
 }  // namespace devid::identity

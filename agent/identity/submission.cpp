@@ -80,7 +80,10 @@ Result<Submission> Submission::begin(const Workplace& place, const Application& 
   auto key =
       application.token->create_key({.algorithm = application.plan.algorithm,
                                      .label = fmt::format("devid:{}:{}", profile.name, application.next_generation),
-                                     .authorization = profile.key.authorization});
+                                     .authorization = profile.key.authorization,
+                                     .announce = [&](const std::string& pem) {
+                                       place.abandoned_keys.add({.token = profile.token, .token_key_pem = pem});
+                                     }});
   if (!key) return fail(while_doing("create a key", std::move(key.error())));
   Submission submission(place, application,
                         {.token_key_pem = (*key)->pem(),
@@ -100,9 +103,27 @@ Result<Submission> Submission::begin(const Workplace& place, const Application& 
   }
   if (auto made = submission.make(std::nullopt); !made) {
     submission.close_key();
-    destroy_key(place, *application.token, profile.token, submission.request_.token_key_pem);
+    place.abandoned_keys.add({.token = profile.token, .token_key_pem = submission.request_.token_key_pem});
+    place.abandoned_keys.destroy(place.tokens);
     return fail(std::move(made.error()));
   }
+  return submission;
+}
+
+Result<Submission> Submission::begin_with_current_key(const Workplace& place, const Application& application) {
+  const std::optional<Generation>& current = application.current;
+  if (!current) return fail({.code = Errc::internal, .what = "there is no current key"});
+  const auto certificates = place.store.certificates_of(current->token_key_pem);
+  if (!certificates) return fail(certificates.error());
+  Provenance provenance = current->provenance;
+  provenance.server = application.contact.server;
+  provenance.method = application.kind;
+  provenance.created = place.clock.now();
+  provenance.certificates = *certificates + 1;
+  Submission submission(place, application,
+                        {.token_key_pem = current->token_key_pem, .csr = {}, .provenance = std::move(provenance)});
+  if (submission.bound_) return submission;
+  if (auto made = submission.make(std::nullopt); !made) return fail(std::move(made.error()));
   return submission;
 }
 
@@ -137,17 +158,21 @@ void Submission::close_key() {
   key_.reset();
 }
 
-Result<> Submission::open_key() {
+/// The current key, where the request is for it, is open already.
+Result<SigningKey*> Submission::open_key() {
+  const bool is_current = application_.kind == JobKind::renew && application_.current && application_.signing_key &&
+                          application_.current->token_key_pem == request_.token_key_pem;
+  if (is_current) return application_.signing_key.get();
   if (!key_) {
     auto opened = application_.token->open_key(request_.token_key_pem);
     if (!opened) return fail(while_doing("open the key of the request", std::move(opened.error())));
     key_ = std::move(*opened);
   }
-  if (signing_key_) return {};
+  if (signing_key_) return signing_key_.get();
   auto wrapped = SigningKey::wrap(*key_);
   if (!wrapped) return fail(std::move(wrapped.error()));
   signing_key_ = std::move(*wrapped);
-  return {};
+  return signing_key_.get();
 }
 
 /// The request for this connection, on disk before it is sent.
@@ -156,8 +181,9 @@ Result<Bytes> Submission::make(const std::optional<std::string>& binding) {
   auto spec = spec_of(place_, application_);
   if (!spec) return fail(std::move(spec.error()));
   spec->challenge_password = binding;
-  if (auto opened = open_key(); !opened) return fail(std::move(opened.error()));
-  auto csr = pki::make_csr(*signing_key_, *spec);
+  const auto key = open_key();
+  if (!key) return fail(key.error());
+  auto csr = pki::make_csr(**key, *spec);
   if (!csr) return csr;
   request_.csr = *csr;
   const auto saved = kept_ ? place_.store.replace_request(request_) : place_.store.save_request(request_);

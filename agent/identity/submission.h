@@ -24,6 +24,8 @@ class Submission {
  public:
   /// A request for a key that was just made. Nothing of it is on disk yet.
   static Result<Submission> begin(const Workplace& place, const Application& application);
+  /// A request for another certificate of the current key.
+  static Result<Submission> begin_with_current_key(const Workplace& place, const Application& application);
   /// The request that the store keeps. Its key is opened only if the request has to be made anew: one that is tied to
   /// an earlier connection always is.
   static Submission resume(const Workplace& place, const Application& application, Request request);
@@ -43,7 +45,7 @@ class Submission {
   Submission(const Workplace& place, const Application& application, Request request);
   [[nodiscard]] bool may_bind() const;
   void free_of_other_connections();
-  Result<> open_key();
+  Result<SigningKey*> open_key();
   Result<Bytes> make(const std::optional<std::string>& binding);
   Result<est::CsrSource> source();
   Result<Outcome> post();

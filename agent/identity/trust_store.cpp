@@ -1,5 +1,7 @@
 #include "agent/identity/trust_store.h"
 
+#include <algorithm>
+#include <iterator>
 #include <system_error>
 #include <utility>
 
@@ -73,6 +75,12 @@ Result<> TrustStore::replace(TrustRecord changed) {
   record_ = std::move(changed);
   trouble_.reset();
   return {};
+}
+
+std::vector<ServerAnchor> TrustStore::offered(const std::vector<est::Endpoint>& servers) const {
+  std::vector<ServerAnchor> all;
+  for (const est::Endpoint& server : servers) std::ranges::move(offered(server.base), std::back_inserter(all));
+  return all;
 }
 
 }  // namespace devid::identity

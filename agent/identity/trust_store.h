@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/est/endpoint.h"
 #include "agent/identity/trust_record.h"
 
 namespace devid::identity {
@@ -31,7 +32,9 @@ class TrustStore {
                                                               std::string_view server, Time now) const {
     return anchors_of(profile, record_, server, now);
   }
-  /// What an operator may accept for this server.
+  /// What these servers have shown of their CAs, before any of them was trusted: what an operator may accept.
+  [[nodiscard]] std::vector<ServerAnchor> offered(const std::vector<est::Endpoint>& servers) const;
+  /// The same for one server.
   [[nodiscard]] std::vector<ServerAnchor> offered(std::string_view server) const {
     return identity::offered(record_, server);
   }

@@ -144,6 +144,34 @@ Result<wire::Dictionary> Client::trust(const std::string& name, const std::strin
   });
 }
 
+Result<std::uint64_t> Client::rollback(const std::string& name) {
+  const auto path = identity_path(name);
+  if (!path) return fail(path.error());
+  return attempt([&] {
+    std::uint64_t generation = 0;
+    proxy(*path)
+        ->callMethod("Rollback")
+        .onInterface(wire::identity_interface)
+        .withTimeout(worker_timeout)
+        .withArguments(wire::Dictionary())
+        .storeResultsTo(generation);
+    return generation;
+  });
+}
+
+Result<wire::Dictionary> Client::forget(const std::string& name) {
+  return attempt([&] {
+    wire::Dictionary forgotten;
+    proxy(wire::root_path)
+        ->callMethod("Forget")
+        .onInterface(wire::manager_interface)
+        .withTimeout(worker_timeout)
+        .withArguments(name, wire::Dictionary())
+        .storeResultsTo(forgotten);
+    return forgotten;
+  });
+}
+
 Result<std::vector<sdbus::ObjectPath>> Client::run_due() {
   return attempt([this] {
     std::vector<sdbus::ObjectPath> jobs;

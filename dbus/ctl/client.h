@@ -2,6 +2,7 @@
 
 #include <sdbus-c++/sdbus-c++.h>
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -42,6 +43,10 @@ class Client {
   Result<sdbus::ObjectPath> start(const std::string& name, const std::string& method, const wire::Dictionary& options);
   /// Accepts a CA of PendingTrust. Errors: wrong_state, usage, not_authorized.
   Result<wire::Dictionary> trust(const std::string& name, const std::string& fingerprint);
+  /// Goes back to the previous generation; its number. Errors: wrong_state, not_authorized, the token's.
+  Result<std::uint64_t> rollback(const std::string& name);
+  /// What Manager.Forget answers. Errors: no_such_identity, not_authorized, storage_failed.
+  Result<wire::Dictionary> forget(const std::string& name);
   Result<std::vector<sdbus::ObjectPath>> run_due();
   Result<std::vector<wire::Dictionary>> tokens();
   /// Asks the hardware, when a running job has ended. Error: not_authorized.

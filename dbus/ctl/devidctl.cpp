@@ -18,6 +18,9 @@ struct Command {
   std::string fingerprint;
   unsigned timeout = 0;  ///< seconds; 0: none
   bool explain = false;
+  bool yes = false;
+  bool rekey = false;
+  bool keep_key = false;
   bool json = false;
 
   [[nodiscard]] Format format() const { return json ? Format::json : Format::text; }
@@ -59,9 +62,14 @@ void describe(CLI::App& app, Command& command) {
   add_json(verb, command);
 
   verb = add_verb(app, command, "renew", "Obtain a new certificate, authenticated with the current one",
-                  [&](Client& client) { return renew(client, command.request, command.format()); });
+                  [&](Client& client) {
+                    if (command.rekey || command.keep_key) command.request.rekey = command.rekey;
+                    return renew(client, command.request, command.format());
+                  });
   verb->add_option("NAME", command.request.name, "The identity")->required();
-  verb->add_flag("--rekey", command.request.rekey, "Make a new key, as every renewal does");
+  auto* rekey = verb->add_flag("--rekey", command.rekey, "Make a new key, whatever the profile says");
+  verb->add_flag("--keep-key", command.keep_key, "Go on with the current key, whatever the profile says")
+      ->excludes(rekey);
   verb->add_flag("--force", command.request.force, "Drop a pending request");
   add_json(verb, command);
 
@@ -82,6 +90,17 @@ void describe(CLI::App& app, Command& command) {
   });
   verb->add_option("NAME", command.request.name, "The identity")->required();
   verb->add_option("--timeout", command.timeout, "Give up after so many seconds")->check(CLI::Range(1U, 31536000U));
+
+  verb = add_verb(app, command, "rollback", "Go back to the previous certificate and key, while they are valid",
+                  [&](Client& client) { return rollback(client, command.request.name, command.format()); });
+  verb->add_option("NAME", command.request.name, "The identity")->required();
+  add_json(verb, command);
+
+  verb = add_verb(app, command, "forget", "Destroy all keys and files of an identity, also of one without a profile",
+                  [&](Client& client) { return forget(client, command.request.name, command.yes, command.format()); });
+  verb->add_option("NAME", command.request.name, "The identity")->required();
+  verb->add_flag("--yes", command.yes, "Do not ask");
+  add_json(verb, command);
 
   add_json(add_verb(app, command, "run-due", "Do what is due for all identities: what the timer calls",
                     [&](Client& client) { return run_due(client, command.format()); }),

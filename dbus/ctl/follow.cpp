@@ -94,7 +94,7 @@ Exit follow(Client& client, Format format, const std::string& nothing,
 Exit follow_one(Client& client, Format format, const JobRequest& request, const std::string& method) {
   wire::Dictionary options;
   if (request.force) options.emplace("force", sdbus::Variant(true));
-  if (request.rekey) options.emplace("rekey", sdbus::Variant(true));
+  if (request.rekey) options.emplace("rekey", sdbus::Variant(*request.rekey));
   return follow(client, format, "", [&]() -> Result<std::vector<sdbus::ObjectPath>> {
     auto job = client.start(request.name, method, options);
     if (!job) return fail(std::move(job.error()));

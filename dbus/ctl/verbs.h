@@ -15,7 +15,7 @@ enum class Format { text, json };
 struct JobRequest {
   std::string name;
   bool force = false;
-  bool rekey = false;
+  std::optional<bool> rekey;
 };
 
 /// All identities as a table, or the one named with what is to say about it. Exit: done if all have a credential and
@@ -30,6 +30,10 @@ Exit renew(Client& client, const JobRequest& request, Format format);
 /// What the server of an identity offers to be trusted by; exit: failed if that is nothing. With a fingerprint: trusts
 /// that one.
 Exit trust(Client& client, const std::string& name, const std::string& fingerprint, Format format);
+/// Goes back to the previous generation.
+Exit rollback(Client& client, const std::string& name, Format format);
+/// Destroys keys and files of an identity, after asking on the terminal, if `yes` does not say so already.
+Exit forget(Client& client, const std::string& name, bool yes, Format format);
 Exit run_due(Client& client, Format format);
 /// The tokens and what they can do. Exit: failed if one cannot be asked.
 Exit tokens(Client& client, Format format);

@@ -228,7 +228,7 @@ class ADeathOfDevidd : public AnAgent {
   }
 
   void expect_recovery(const std::vector<fs::path>& deaths, JobKind kind, std::uint64_t generation, State state) {
-    ASSERT_EQ(deaths.size(), 6U);
+    ASSERT_EQ(deaths.size(), 7U);
     for (const auto& death : deaths) {
       SCOPED_TRACE(death.filename());
       agent_ = load_from(death);

@@ -54,6 +54,8 @@ TEST(AnErrorCode, HasANameThatNeverChanges) {
       "CertificateIsCa",
       "CertificateWrongUsage",
       "CertificateWrongName",
+      "CertificateUnchanged",
+      "CertificateRefused",
       "CertificateRevoked",
       "RevocationUnknown",
       "StorageFailed",

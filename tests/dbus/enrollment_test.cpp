@@ -9,15 +9,35 @@ namespace {
 
 class ANewDevice : public ::testing::Test {
  protected:
+  void expect_proof_within_the_numbers();
+
   Device device_;
 };
 
 /// Counts without what a fresh swtpm makes ESYS send twice.
 std::size_t commands(const TpmTap::Seen& seen) { return seen.commands.size() - seen.retried; }
 
+/// A renewal that proves what is new, by a devidd that was just started.
+void ANewDevice::expect_proof_within_the_numbers() {
+  device_.write_profile("gateway");
+  ASSERT_TRUE(device_.bus().kill_owner(SIGTERM));
+  device_.tap().reset();
+  device_.server().forget();
+  ASSERT_EQ(device_.ctl({"renew", "gateway"}).status, 0) << device_.bus().log();
+  ASSERT_TRUE(device_.bus().kill_owner(SIGTERM));
+  const auto seen = device_.tap().seen();
+  std::cout << "renewal with its proof: " << seen.summary() << "; " << device_.server().handshakes()
+            << " TLS handshakes, " << device_.server().requests().size() << " requests\n";
+  EXPECT_LE(commands(seen), 20U);
+  EXPECT_LE(seen.most_transient, 2U);
+  EXPECT_LE(seen.most_before_create_or_load, 1U);
+  EXPECT_EQ(device_.server().handshakes(), 2U);
+}
+
 TEST_F(ANewDevice, ObtainsItsLdevidAndRenewsItWithinTheNumbersThatArePromised) {
   // An SRK is there, as on a device whose TPM was provisioned, and where the IDevID is was found out before: the number
-  // is for that case.
+  // is for that case. What the proof of a new credential takes is counted below.
+  device_.write_profile("gateway", "[renewal]\nprove = false\n");
   ASSERT_EQ(device_.ctl({"run-due"}).status, 0);
   const auto memory = device_.state() / "gateway/idevid.json";
   ASSERT_TRUE(std::filesystem::exists(memory));
@@ -60,6 +80,7 @@ TEST_F(ANewDevice, ObtainsItsLdevidAndRenewsItWithinTheNumbersThatArePromised) {
   EXPECT_EQ(device_.server().connections(), 1U);
   EXPECT_EQ(device_.server().handshakes(), 1U);
   EXPECT_EQ(device_.status()["generation"], 2);
+  expect_proof_within_the_numbers();
   EXPECT_EQ(flaw_of_current(device_.current(), device_.operator_root()), "");
   EXPECT_EQ(flaw_of_key(device_.current(), device_.swtpm().tcti()), "");
 }

@@ -49,9 +49,9 @@ void LibestSite::serve(LibestHabits habits, const std::string& more) {
                 .trusted = {issuing.certificate, root.certificate, device().manufacturers()}},
       habits, port);
   const std::string top = token_ == InteropToken::softhsm ? "token = \"hsm\"\n" : "";
-  device().write_configuration("identities.d/gateway.toml", top + "[server]\nurl = \"" + server_->url() +
-                                                                "\"\ntrust_anchors = \"" +
-                                                                device().operator_root().string() + "\"\n" + more);
+  device().write_configuration("identities.d/gateway.toml",
+                               top + "[server]\nurl = \"" + server_->url() + "\"\ntrust_anchors = \"" +
+                                   device().operator_root().string() + "\"\n" + more + "[renewal]\nprove = false\n");
 }
 
 std::vector<std::filesystem::path> LibestSite::revoke(const std::filesystem::path& certificate) {

@@ -76,6 +76,13 @@ void set_dates(X509* certificate, const EstIssuer::Spec& spec, CertificateFlaw f
   } else if (flaw == CertificateFlaw::not_yet_valid) {
     from = day;
     until = 2 * day;
+  } else if (flaw == CertificateFlaw::from_next_year) {
+    from = 366 * day;
+    until = 800 * day;
+  } else if (flaw == CertificateFlaw::for_fifty_years) {
+    until = 18262 * day;
+  } else if (flaw == CertificateFlaw::for_a_minute) {
+    until = Seconds(60);
   }
   check(X509_gmtime_adj(X509_getm_notBefore(certificate), from.count()) != nullptr &&
             X509_gmtime_adj(X509_getm_notAfter(certificate), until.count()) != nullptr,

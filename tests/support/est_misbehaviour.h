@@ -21,6 +21,10 @@ enum class CertificateFlaw {
   no_digital_signature,  ///< keyUsage keyAgreement only
   server_only,           ///< extendedKeyUsage serverAuth only
   other_names,           ///< another common name, and no alternative names
+  from_next_year,        ///< not yet valid, and for long
+  for_fifty_years,       ///< valid, and for long
+  for_a_minute,          ///< valid, and for a minute
+  same_again,            ///< the one that was issued last, whatever was asked for
   more_names,            ///< an alternative name that nobody asked for
 };
 

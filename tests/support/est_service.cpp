@@ -1,6 +1,7 @@
 #include "tests/support/est_service.h"
 
 #include <openssl/err.h>
+#include <openssl/pem.h>
 
 #include <algorithm>
 #include <array>
@@ -154,7 +155,7 @@ Reply EstService::enroll(EstOperation operation, const SeenRequest& request, con
   if (operation == EstOperation::simplereenroll && peer.certificate != nullptr &&
       !same_names(csr.get(), peer.certificate))
     return refuse(400, "subject and alternative names must be those of the client certificate");
-  const X509Cert certificate = issuer_.issue(csr.get(), flaw);
+  const X509Cert certificate = flaw == CertificateFlaw::same_again ? last_issued() : issuer_.issue(csr.get(), flaw);
   remember(certificate.get());
   return {.status = 200,
           .media_type = "application/pkcs7-mime; smime-type=certs-only",
@@ -202,6 +203,13 @@ Reply EstService::full_cmc(const SeenRequest& request, const TlsPeer& peer, cons
           .media_type = "application/pkcs7-mime; smime-type=CMC-response",
           .content = cmc_response(*message, misbehaviour.cmc, issuer_, certificate.get()),
           .text = {}};
+}
+
+X509Cert EstService::last_issued() const {
+  const std::scoped_lock lock(mutex_);
+  if (issued_.empty()) throw std::runtime_error("nothing was issued yet");
+  const Bio bio(BIO_new_mem_buf(issued_.back().data(), static_cast<int>(issued_.back().size())));
+  return X509Cert(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
 }
 
 void EstService::remember(X509* certificate) {

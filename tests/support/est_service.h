@@ -100,6 +100,7 @@ class EstService {
   Reply enroll(EstOperation operation, const SeenRequest& request, const TlsPeer& peer, CertificateFlaw flaw);
   Reply make_key(const SeenRequest& request, const TlsPeer& peer, const Misbehaviour& misbehaviour);
   Reply full_cmc(const SeenRequest& request, const TlsPeer& peer, const Misbehaviour& misbehaviour);
+  [[nodiscard]] X509Cert last_issued() const;
   void remember(X509* certificate);
 
   std::string label_;

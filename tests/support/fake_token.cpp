@@ -102,6 +102,49 @@ PublicKey FakeHardware::put_key(const std::string& location, KeyAlgorithm algori
   return *known;
 }
 
+void FakeHardware::keep_in(const std::filesystem::path& directory) {
+  directory_ = directory;
+  made_.clear();
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    if (entry.path().extension() != ".key") continue;
+    const Bio bio(BIO_new_file(entry.path().c_str(), "r"));
+    Pkey key(PEM_read_bio_PrivateKey(bio.get(), nullptr, nullptr, nullptr));
+    auto known = public_key_of(key.get());
+    if (!known) std::abort();
+    const std::string name = entry.path().stem();
+    next_number_ = std::max(next_number_, static_cast<unsigned>(std::stoul(name)) + 1);
+    const std::string number = serial_ + name;
+    made_.emplace(number + ":" + checksum(number), StoredKey{.key = std::move(key), .public_key = std::move(*known)});
+  }
+}
+
+std::filesystem::path FakeHardware::file_of(const std::string& id) const {
+  const std::string number = id.substr(serial_.size(), id.rfind(':') - serial_.size());
+  return directory_ / (number + ".key");
+}
+
+void FakeHardware::write_key(const std::string& id, EVP_PKEY* key) const {
+  if (directory_.empty()) return;
+  const auto file = file_of(id);
+  auto unfinished = file;
+  unfinished += ".new";
+  {
+    const Bio bio(BIO_new_file(unfinished.c_str(), "w"));
+    if (PEM_write_bio_PKCS8PrivateKey(bio.get(), key, nullptr, nullptr, 0, nullptr, nullptr) != 1) std::abort();
+  }
+  std::filesystem::rename(unfinished, file);
+}
+
+void FakeHardware::remove_key_file(const std::string& id) const {
+  if (!directory_.empty()) std::filesystem::remove(file_of(id));
+}
+
+std::set<std::string> FakeHardware::pems() const {
+  std::set<std::string> all;
+  for (const auto& [id, key] : made_) all.insert(to_pem(id));
+  return all;
+}
+
 void FakeHardware::put_certificate(const std::string& location, Bytes certificate) {
   certificates_.insert_or_assign(location, std::move(certificate));
 }
@@ -245,6 +288,9 @@ Result<> FakeToken::accept(const KeySpec& spec) {
 std::unique_ptr<PrivateKey> FakeToken::keep(Pkey key, PublicKey public_key) {
   const std::string number = hardware_.serial_ + std::to_string(hardware_.next_number_++);
   const std::string id = number + ":" + checksum(number);
+  if (hardware_.last_spec_.announce) hardware_.last_spec_.announce(to_pem(id));
+  hardware_.last_spec_.announce = {};
+  hardware_.write_key(id, key.get());
   hardware_.made_.emplace(id, FakeHardware::StoredKey{.key = std::move(key), .public_key = public_key});
   return std::make_unique<FakeKey>(hardware_, hardware_.made_, id, to_pem(id), std::move(public_key));
 }
@@ -282,7 +328,7 @@ Result<> FakeToken::destroy_key(std::string_view pem) {
   if (auto begun = hardware_.begin(Operation::destroy_key); !begun) return begun;
   auto id = from_pem(pem);
   if (!id) return fail(std::move(id.error()));
-  hardware_.made_.erase(*id);
+  if (hardware_.made_.erase(*id) > 0) hardware_.remove_key_file(*id);
   hardware_.stored_certificates_.erase(*id);
   return {};
 }

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstddef>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -67,6 +68,12 @@ class FakeHardware {
   /// Forgets what fail_all, fail_nth and fail_each said.
   void recover();
 
+  /// Keeps the keys that it makes as files in a directory, too, and takes those that are there for its own, in place of
+  /// what it had: as if the process had died. Each file is there as a whole or not at all.
+  void keep_in(const std::filesystem::path& directory);
+  /// What pem() of every key that is there says.
+  [[nodiscard]] std::set<std::string> pems() const;
+
   /// How many operations were asked for, failed ones among them.
   [[nodiscard]] unsigned count(Operation operation) const;
   [[nodiscard]] unsigned operations() const;
@@ -88,8 +95,13 @@ class FakeHardware {
 
   std::string serial_;
   unsigned next_number_ = 1;
-  Keys made_;     ///< by what the PEM holds
-  Keys factory_;  ///< by location
+  void write_key(const std::string& id, EVP_PKEY* key) const;
+  void remove_key_file(const std::string& id) const;
+  [[nodiscard]] std::filesystem::path file_of(const std::string& id) const;
+
+  std::filesystem::path directory_;  ///< of keep_in(); empty: none
+  Keys made_;                        ///< by what the PEM holds
+  Keys factory_;                     ///< by location
   std::map<std::string, Bytes, std::less<>> certificates_;
   std::array<unsigned, 11> counts_{};
   std::set<std::string, std::less<>> derivable_;                   ///< locations

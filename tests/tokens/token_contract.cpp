@@ -217,6 +217,17 @@ TEST_F(AToken, DestroysAKeyThatItMadeAndOneThatIsGoneIsNoError) {
   EXPECT_EQ(hardware_->keys_held(), before);
 }
 
+TEST_F(AToken, AnnouncesAKeyThatItWillKeep) {
+  const std::size_t before = hardware_->keys_held();
+  std::vector<std::string> announced;
+  auto key = token_->create_key({.algorithm = KeyAlgorithm::ec_p256,
+                                 .label = "devid:contract:1",
+                                 .announce = [&](const std::string& pem) { announced.push_back(pem); }});
+  ASSERT_TRUE(key) << key.error().sentence();
+  const bool is_kept = hardware_->keys_held() > before;
+  EXPECT_EQ(announced, is_kept ? std::vector{(*key)->pem()} : std::vector<std::string>());
+}
+
 TEST_F(AToken, DestroysNothingOnADamagedPem) {
   const std::size_t before = hardware_->keys_held();
   EXPECT_FALSE(token_->destroy_key(""));

@@ -11,6 +11,8 @@
 #include "base/openssl.h"
 #include "tokens/pkcs11/ckr.h"
 #include "tokens/pkcs11/public_object.h"
+#include "tokens/pkcs11/uri.h"
+#include "tokens/pkcs11/uri_pem.h"
 
 namespace devid::pkcs11 {
 namespace {
@@ -62,6 +64,17 @@ Result<Generated> generate_in(Session& session, ObjectName name, KeyAlgorithm al
   return made;
 }
 
+/// Before the token has the key.
+Result<> announce(const KeySpec& spec, const Session& session, const ObjectName& name) {
+  if (!spec.announce) return {};
+  const auto uri = key_uri(session.slot().token, name);
+  if (!uri) return fail(uri.error());
+  const auto pem = write_uri_pem(*uri);
+  if (!pem) return fail(pem.error());
+  spec.announce(*pem);
+  return {};
+}
+
 }  // namespace
 
 Result<> require_writable(const Session& session) {
@@ -104,7 +117,9 @@ Result<Generated> make_pair(Hsm& hsm, const KeySpec& spec, const MakePair& make)
     auto id = random_id();
     if (!id) return fail(std::move(id.error()));
     tried.push_back(*id);
-    return make(session, {.id = std::move(*id), .label = own_label(spec.label)});
+    ObjectName name{.id = std::move(*id), .label = own_label(spec.label)};
+    if (auto announced = announce(spec, session, name); !announced) return fail(std::move(announced.error()));
+    return make(session, std::move(name));
   });
   // A generation that failed may have left something, a lost session's even both halves.
   if (made) tried.pop_back();

@@ -31,7 +31,8 @@ class ADeviceThatKnowsNobody : public Site {
   void write(const std::vector<std::string>& urls, const std::string& more = {}) {
     std::string list;
     for (const auto& url : urls) list += (list.empty() ? "\"" : ", \"") + url + "\"";
-    write_file(etc() / "identities.d/gateway.toml", "[server]\nurls = [" + list + "]\n" + more + "\n" + idevid_);
+    write_file(etc() / "identities.d/gateway.toml",
+               "[server]\nurls = [" + list + "]\n" + more + "\n" + idevid_ + "[renewal]\nprove = false\n");
     load();
   }
   void write_pinned(const std::string& fingerprint) { write({ours()}, "trust_fingerprint = \"" + fingerprint + "\""); }

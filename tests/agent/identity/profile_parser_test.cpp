@@ -93,6 +93,7 @@ spread = "5%"
 window = "Sat 02:00"
 window_length = "4h"
 rekey = "every 5"
+keep_old = "30d"
 prove = false
 [retry]
 minimum = "2min"
@@ -123,6 +124,7 @@ maximum = "1d"
   EXPECT_EQ(profile.renewal.window->opens.text(), "Sat 02:00");
   EXPECT_EQ(profile.renewal.window->length, std::chrono::hours(4));
   EXPECT_EQ(profile.renewal.rekey_every, 5);
+  EXPECT_EQ(profile.renewal.keep_old, std::chrono::days(30));
   EXPECT_FALSE(profile.renewal.prove);
   EXPECT_EQ(profile.renewal.at, RenewAt(LifetimeShare{.numerator = 66, .denominator = 100}));
   EXPECT_EQ(profile.retry.minimum, std::chrono::minutes(2));
@@ -247,6 +249,7 @@ INSTANTIATE_TEST_SUITE_P(
             "write \"always\", \"never\", or \"every 5\" for a new key with each fifth renewal"},
         Bad{least + "[renewal]\nrekey = \"sometimes\"\n", "5:9: renewal.rekey cannot be 'sometimes'",
             "write \"always\", \"never\", or \"every 5\" for a new key with each fifth renewal"},
+        Bad{least + "[renewal]\nkeep_old = \"4000d\"\n", "5:12: renewal.keep_old must be from 0d to 3650d", in_range},
         Bad{least + "[renewal]\nrenew_at = \"1s\"\n", "5:12: renewal.renew_at must be from 1min to 36500d", in_range},
         Bad{least + "[retry]\nminimum = \"0s\"\n", "5:11: retry.minimum must be from 1s to 30d", in_range},
         Bad{least + "[retry]\nminimum = \"2h\"\nmaximum = \"1h\"\n",

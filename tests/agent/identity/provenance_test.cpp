@@ -109,6 +109,19 @@ TEST_F(TheRecordOfAKey, SaysWhatTheKeyAsksForWhereItAsksForSomething) {
   }
 }
 
+TEST_F(TheRecordOfAKey, CountsItsCertificates) {
+  EXPECT_THAT(to_json(provenance), testing::Not(testing::HasSubstr("certificates"))) << "the first says nothing";
+  provenance.certificates = 17;
+  const auto read = parse_provenance(to_json(provenance));
+  ASSERT_TRUE(read) << read.error().sentence();
+  EXPECT_EQ(*read, provenance);
+  for (const Json& wrong : {Json(), Json(0), Json(-1), Json("2"), Json(1.5), Json(4294967296)}) {
+    Json json = Json::parse(to_json(provenance));
+    json["certificates"] = wrong;
+    EXPECT_FALSE(parse_provenance(json.dump())) << wrong;
+  }
+}
+
 TEST_F(TheRecordOfAKey, OfANewerDevidIsReadForWhatIsKnownOfIt) {
   Json json = Json::parse(to_json(provenance));
   json["more"] = {{"nested", 1}};

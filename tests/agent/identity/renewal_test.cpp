@@ -126,6 +126,17 @@ INSTANTIATE_TEST_SUITE_P(
                     Opening{"OnTheLastDayBeforeHalfOfTheTimeIsOver", {}, days(14) + hours(5), 0, Seconds(0)}),
     [](const auto& param) { return param.param.name; });
 
+TEST(ANewKey, IsDueWithEachSoManiethRenewal) {
+  struct Row {
+    std::uint32_t every;
+    std::uint32_t certificates;
+    bool due;
+  };
+  for (const auto& [every, certificates, due] : std::vector<Row>{
+           {1, 1, true}, {0, 1, false}, {0, 1000, false}, {2, 1, false}, {2, 2, true}, {5, 4, false}, {5, 9, true}})
+    EXPECT_EQ(is_rekey_due({.rekey_every = every}, certificates), due) << every << ", " << certificates;
+}
+
 TEST(AWindowThatNeverOpensAgain, IsPassedOver) {
   const MaintenanceWindow window{.opens = *CalendarEvents::parse("2020-01-01 02:00"), .length = hours(2)};
   EXPECT_EQ(in_window(window, {.validity = ninety_days}, january + days(60), january + days(60), january + days(61)),

@@ -58,7 +58,8 @@ class ACaThatRevokes : public Site {
   void write_gateway(const std::string& policy, const std::string& more = {}) {
     write_file(etc() / "identities.d/gateway.toml",
                "[server]\nurl = \"" + server_->url("localhost") + "\"\ntrust_anchors = \"" +
-                   pki_.ca("operator").certificate.string() + "\"\nrevocation = \"" + policy + "\"\n" + idevid_ + more);
+                   pki_.ca("operator").certificate.string() + "\"\nrevocation = \"" + policy + "\"\n" + idevid_ + more +
+                   (more.ends_with("enroll_again = false\n") ? "" : "[renewal]\n") + "prove = false\n");
     load();
   }
   [[nodiscard]] std::vector<std::string> asked() const {

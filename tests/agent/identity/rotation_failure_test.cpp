@@ -287,6 +287,7 @@ TEST_F(ACancelledJob, KeepsARequestThatIsOnItsWay) {
 }
 
 TEST_F(ACancelledJob, IsTooLateOnceTheAnswerIsThere) {
+  prove_nothing();
   enroll();
   for (std::size_t phases = 5; phases < 7; ++phases) {
     SCOPED_TRACE(phases);

@@ -39,7 +39,8 @@ class ADeviceBehindAFirewall : public Site {
     write_file(etc() / "identities.d/gateway.toml",
                "[server]\nurl = \"" + server_->url("localhost") + "\"\ntrust_anchors = \"" +
                    Authorities::get().operator_ca.certificate.string() +
-                   "\"\nconnect_timeout = \"2s\"\ntimeout = \"5s\"\nrevocation = \"" + revocation + "\"\n" + idevid_);
+                   "\"\nconnect_timeout = \"2s\"\ntimeout = \"5s\"\nrevocation = \"" + revocation + "\"\n" + idevid_ +
+                   "[renewal]\nprove = false\n");
     load();
   }
 

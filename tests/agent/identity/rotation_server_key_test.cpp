@@ -55,7 +55,7 @@ class AServerThatMakesTheKeys : public Site {
     write_file(etc() / "identities.d/gateway.toml",
                "[server]\nurl = \"" + server_->url("localhost") + "\"\ntrust_anchors = \"" +
                    Authorities::get().operator_ca.certificate.string() + "\"\ntimeout = \"30s\"\n" + idevid_ +
-                   "[key]\ngenerated_by = \"server\"\n" + key + table);
+                   "[key]\ngenerated_by = \"server\"\n" + key + table + "[renewal]\nprove = false\n");
     load();
   }
   static std::string shared(const fs::path& secret, const std::string& identifier = "shared") {

@@ -26,8 +26,8 @@ class ADevice : public WaitingSite {};
 TEST_F(ADevice, EnrollsWithItsIdevid) {
   EXPECT_EQ(status().state, State::unenrolled);
   enroll();
-  EXPECT_THAT(observer_.phases,
-              ElementsAre("connecting", "ca-certificates", "creating-key", "requesting", "verifying", "installing"));
+  EXPECT_THAT(observer_.phases, ElementsAre("connecting", "ca-certificates", "creating-key", "requesting", "verifying",
+                                            "proving", "installing"));
   const auto shown = status();
   EXPECT_EQ(shown.state, State::valid);
   EXPECT_EQ(shown.generation, 1U);
@@ -48,6 +48,7 @@ TEST_F(ADevice, EnrollsWithItsIdevid) {
 }
 
 TEST_F(ADevice, EnrollsAndRenewsOverOneConnectionEach) {
+  prove_nothing();
   enroll();
   EXPECT_EQ(server_->connections(), 1U);
   EXPECT_EQ(server_->handshakes(), 1U);
@@ -58,6 +59,7 @@ TEST_F(ADevice, EnrollsAndRenewsOverOneConnectionEach) {
 }
 
 TEST_F(ADevice, ShowsItsIdevidToEnrollAndItsLdevidToRenew) {
+  prove_nothing();
   enroll();
   const auto enrollment = server_->requests();
   ASSERT_EQ(enrollment.size(), 3U);

@@ -12,6 +12,8 @@ namespace fs = std::filesystem;
 /// The token fails at its nth operation, for every n.
 class AToken : public Site {
  protected:
+  AToken() { prove_nothing(); }
+
   void expect_survival(JobKind kind, const std::string& what) {
     const auto before = current_files();
     const std::size_t keys = hardware_.made_keys();

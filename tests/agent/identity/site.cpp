@@ -61,6 +61,11 @@ timeout = "1s"
                   server_->url("localhost"), Authorities::get().operator_ca.certificate.string(), idevid_, more));
 }
 
+void Site::prove_nothing() {
+  write_profile("[renewal]\nprove = false\n");
+  load();
+}
+
 void Site::write_file(const fs::path& file, const std::string& text) const {
   fs::create_directories(file.parent_path());
   std::ofstream(file) << text;
@@ -127,8 +132,11 @@ void Site::drop_request() {
   if (!has_request()) return;
   agent_.reset();
   FakeToken token(hardware_, "tpm");
-  ASSERT_TRUE(token.destroy_key(read_file(directory() / "request/token-key.pem", 10000).value_or("")));
-  fs::remove_all(directory() / "request");
+  for (const char* name : {"request", "candidate"}) {
+    if (!fs::exists(directory() / name)) continue;
+    ASSERT_TRUE(token.destroy_key(read_file(directory() / name / "token-key.pem", 10000).value_or("")));
+    fs::remove_all(directory() / name);
+  }
   load();
 }
 
@@ -137,6 +145,12 @@ std::vector<std::string> Site::posted() const {
   for (const auto& request : server_->requests())
     if (request.method == "POST") bodies.push_back(request.body);
   return bodies;
+}
+
+std::vector<std::string> Site::noticed() const {
+  std::vector<std::string> sentences;
+  for (const auto& notice : observer_.notices) sentences.push_back(notice.sentence);
+  return sentences;
 }
 
 void Site::expect_usable_current() const {

@@ -70,6 +70,8 @@ class Site : public testing::Test {
 
   /// Starts the server, in place of the one that is there.
   void start_server(Seconds lifetime = std::chrono::hours(24), std::vector<KeygenRecipient> recipients = {});
+  /// The profile without the proof of what is new: for tests that count what a rotation itself takes.
+  void prove_nothing();
   /// Writes the profile of an identity: the least, with `more` lines at the end.
   void write_profile(const std::string& more = {}, const std::string& name = "gateway");
   void write_file(const std::filesystem::path& file, const std::string& text) const;
@@ -87,11 +89,15 @@ class Site : public testing::Test {
   [[nodiscard]] JobKind kind_that_helps() const;
   /// Every file below the identity's `current`, by name.
   [[nodiscard]] std::map<std::string, std::string> current_files() const;
-  [[nodiscard]] bool has_request() const { return std::filesystem::exists(directory() / "request"); }
+  /// A request that was not answered, or a certificate that was not proved.
+  [[nodiscard]] bool has_request() const { return std::filesystem::exists(directory() / "request") || has_candidate(); }
+  [[nodiscard]] bool has_candidate() const { return std::filesystem::exists(directory() / "candidate"); }
   /// As if the request on disk, and its key, had never been.
   void drop_request();
   /// The bodies of what was posted.
   [[nodiscard]] std::vector<std::string> posted() const;
+  /// The sentences of what was noticed.
+  [[nodiscard]] std::vector<std::string> noticed() const;
   /// The key, the certificate and the names at `current` belong together, and the chain leads to the operator's CA.
   void expect_usable_current() const;
 

@@ -25,6 +25,8 @@ Record full_record() {
           .last_attempt = at(1000),
           .last_success = at(500),
           .next_attempt = at(2000),
+          .old_since = at(700),
+          .old_until = at(3000),
           .begin_at = "https://est.example:443/.well-known/est",
           .pending_since = at(900),
           .last_error = Error{.code = Errc::server_refused,
@@ -54,6 +56,8 @@ TEST_F(TheRecord, SurvivesARestart) {
   EXPECT_EQ(record.last_success, at(500));
   EXPECT_EQ(record.next_attempt, at(2000));
   EXPECT_EQ(record.begin_at, "https://est.example:443/.well-known/est");
+  EXPECT_EQ(record.old_since, at(700));
+  EXPECT_EQ(record.old_until, at(3000));
   EXPECT_EQ(record.pending_since, at(900));
   ASSERT_TRUE(record.last_error);
   EXPECT_EQ(record.last_error->code, Errc::server_refused);
@@ -131,6 +135,8 @@ TEST_F(TheRecord, IsWrittenInAFormThatPeopleCanReadAndOthersCannotChange) {
   "last_attempt": 1000,
   "last_success": 500,
   "next_attempt": 2000,
+  "old_since": 700,
+  "old_until": 3000,
   "begin_at": "https://est.example:443/.well-known/est",
   "pending_since": 900,
   "last_error": {
