@@ -40,7 +40,8 @@ std::vector<UnitAction> parse_after_rotation(TableParser& top, Complaints& compl
     const std::size_t blank = std::min(text.find(' '), text.size());
     const std::string_view unit = std::string_view(text).substr(std::min(blank + 1, text.size()));
     const auto verb = unit_verb_from_name(std::string_view(text).substr(0, blank));
-    if (auto [what, hint] = objection(text, verb, unit); !what.empty()) {
+    auto [what, hint] = objection(text, verb, unit);
+    if (!verb || !what.empty()) {
       complaints.add(where, what, std::move(hint));
       continue;
     }

@@ -42,7 +42,7 @@ std::string_view step_text(const Step& step) {
 
 /// What follows if that does not help.
 std::string ladder_text(const Step& step, const Profile& profile) {
-  const std::string again =
+  std::string again =
       fmt::format("after any failure it is tried again, after {} to {}, for good", duration_text(profile.retry.minimum),
                   duration_text(longest_wait(profile.retry)));
   if (kind_of(step) == JobKind::enroll) return again;
