@@ -25,7 +25,7 @@ struct KeySpec {
   /// Told what PrivateKey::pem() will say, before the key is in the token, by tokens that keep their keys themselves:
   /// if the power fails before the caller has written it down, nobody else knows of it. May be called again for another
   /// attempt; what was announced need not come to be. May be empty.
-  std::function<void(const std::string& pem)> announce = {};
+  std::function<void(const std::string& pem)> announce;
 };
 
 /// A private key inside a token. The key itself cannot be read, by anyone.

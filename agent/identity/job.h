@@ -21,7 +21,7 @@ std::string_view phase_name(Phase phase);
 struct JobOptions {
   bool force = false;  ///< drop a pending request; enroll although a valid credential is there
   /// Whether a renewal makes a new key; none: as the profile says.
-  std::optional<bool> rekey = {};
+  std::optional<bool> rekey;
 };
 
 /// What an operator should know of, although no job fails of it: "the IDevID is another one now". Safe to print.
