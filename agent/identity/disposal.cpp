@@ -1,5 +1,6 @@
 #include "agent/identity/disposal.h"
 
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -24,7 +25,8 @@ void destroy_unless(const Result<std::set<std::string>>& in_use, const Workplace
 Result<> abandon(const Workplace& place, const Request& request) {
   auto in_use = place.store.keys_of_generations();
   const auto candidate = place.store.candidate();
-  if (in_use && candidate && *candidate) in_use->insert((*candidate)->token_key_pem);
+  const std::optional<Generation> kept = candidate ? *candidate : std::nullopt;
+  if (in_use && kept) in_use->insert(kept->token_key_pem);
   if (!candidate && candidate.error().code != Errc::state_corrupt) in_use = fail(candidate.error());
   destroy_unless(in_use, place, request.provenance.token, request.token_key_pem);
   return place.store.discard_request();
@@ -32,7 +34,8 @@ Result<> abandon(const Workplace& place, const Request& request) {
 
 Result<> abandon(const Workplace& place, const Generation& candidate) {
   const auto request = place.store.request();
-  if (request && *request && (*request)->token_key_pem == candidate.token_key_pem)
+  const std::optional<Request> waiting = request ? *request : std::nullopt;
+  if (waiting && waiting->token_key_pem == candidate.token_key_pem)
     if (auto discarded = place.store.discard_request(); !discarded) return discarded;
   destroy_unless(place.store.keys_of_generations(), place, candidate.provenance.token, candidate.token_key_pem);
   return place.store.discard_candidate();
