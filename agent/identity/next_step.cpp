@@ -32,7 +32,7 @@ Holding held_at(const Holding& holding, Time now) {
 /// and so over and over until the shortest wait of the profile.
 Time latest_attempt(const Situation& situation, const RetryPolicy& retry, Time last) {
   const Time latest = last + longest_wait(retry);
-  if (!is_alive(situation, last)) return latest;
+  if (!situation.credential || last > situation.credential->validity.not_after) return latest;
   return std::min(latest, last + std::max(retry.minimum, (situation.credential->validity.not_after - last) / 2));
 }
 
