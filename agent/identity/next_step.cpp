@@ -68,7 +68,7 @@ Time unrestricted_time(const Situation& situation, const Profile& profile, Time 
   const Record& record = situation.record;
   if (record.attempts > 0 || situation.request) {
     const bool turned_back = is_turned_back(record, now);
-    if (turned_back && is_alive(situation, now) && !record.revoked && !situation.request)
+    if (turned_back && situation.credential && is_alive(situation, now) && !record.revoked && !situation.request)
       return planned_renewal(held_at(*situation.credential, now), profile.renewal);  // a fleet does not come at once
     if (!record.last_attempt || turned_back || !record.next_attempt) return at_once;
     return std::min(*record.next_attempt, latest_attempt(situation, profile.retry, *record.last_attempt));
@@ -87,7 +87,8 @@ Time due_time(const Situation& situation, const Profile& profile, Time now) {
   const Record& record = situation.record;
   const bool of_no_use =
       record.revoked || (record.attempts > 0 && (record.method == JobKind::enroll || rejected(record) != Rejected::no));
-  if (!profile.renewal.window || !is_alive(situation, now) || of_no_use || situation.request) return due;
+  if (!profile.renewal.window || !situation.credential || !is_alive(situation, now) || of_no_use || situation.request)
+    return due;
   const Holding held = held_at(*situation.credential, now);
   return in_window(*profile.renewal.window, held, planned_renewal(held, profile.renewal), due, now);
 }

@@ -22,7 +22,8 @@ class Succession {
     if (!current) return fail(current.error());
     const auto rolled_back = store.all_rolled_back();
     if (!rolled_back) return fail(rolled_back.error());
-    succession.current_ = *current ? (*current)->number : 0;
+    const std::optional<Generation>& held = *current;
+    succession.current_ = held ? held->number : 0;
     for (const auto& [generation, at] : *rolled_back) succession.rolled_back_[generation] = at;
     for (const std::uint64_t number : *numbers) {
       auto generation = store.generation(number);
