@@ -28,7 +28,8 @@ ClockWatch::~ClockWatch() {
 void ClockWatch::arm() const {
   itimerspec never{};
   never.it_value.tv_sec = std::numeric_limits<time_t>::max();
-  ::timerfd_settime(fd_, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never, nullptr);
+  static_cast<void>(  // it fails for wrong arguments alone
+      ::timerfd_settime(fd_, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never, nullptr));
 }
 
 void ClockWatch::look() const {

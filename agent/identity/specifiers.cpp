@@ -38,7 +38,7 @@ std::string value_of(std::string_view text, std::string_view key) {
     const std::string_view line = text.substr(0, text.find('\n'));
     text.remove_prefix(std::min(text.size(), line.size() + 1));
     if (!line.starts_with(key) || line.substr(key.size(), 1) != "=") continue;
-    std::string_view value = line.substr(key.size() + 1);
+    const std::string_view value = line.substr(key.size() + 1);
     const bool quoted = value.size() >= 2 && (value.front() == '"' || value.front() == '\'');
     return std::string(quoted ? value.substr(1, value.size() - 2) : value);
   }

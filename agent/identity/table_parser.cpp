@@ -108,6 +108,7 @@ std::vector<Error> Complaints::sorted() const {
     return std::pair(complaint.where.line, complaint.where.column);
   });
   std::vector<Error> errors;
+  errors.reserve(complaints.size());
   for (Complaint& complaint : complaints) errors.push_back(std::move(complaint.error));
   return errors;
 }
