@@ -27,7 +27,7 @@ constexpr int most_datagrams = 64;
 template <class T>
 std::optional<T> read(std::span<const std::byte> bytes) {
   if (bytes.size() < sizeof(T)) return std::nullopt;
-  T value;
+  T value{};
   std::memcpy(&value, bytes.data(), sizeof value);
   return value;
 }

@@ -44,7 +44,7 @@ class Reconnection {
   struct Waiting {
     std::optional<Time> failed_at;    ///< the attempt
     Steady::time_point until;         ///< devidd stays so long
-    Steady::time_point not_before{};  ///< the next attempt for this reason
+    Steady::time_point not_before;  ///< the next attempt for this reason
     unsigned tries = 0;               ///< for this reason, in a row
     bool planned = false;
   };

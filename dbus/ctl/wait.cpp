@@ -1,5 +1,6 @@
 #include <chrono>
 #include <iostream>
+#include <memory>
 
 #include "dbus/ctl/verbs.h"
 #include "dbus/event_loop.h"
@@ -21,16 +22,16 @@ bool has_valid_credential(const Properties& identity) {
 /// It looks again at each change of an identity that any devidd tells, and asks for nothing in between. What changes
 /// between two looks ends the next wait at once: the match is there before the first look.
 Exit wait(Client& client, const std::string& name, std::optional<std::chrono::seconds> timeout) {
-  EventLoop loop;
+  const auto loop = std::make_unique<EventLoop>();
   bool in_time = true;
   const auto match = client.connection().addMatch(
       "type='signal',sender='org.devid1',interface='org.freedesktop.DBus.Properties',member='PropertiesChanged',"
       "arg0='org.devid1.Identity'",
-      [&loop](sdbus::Message&) { loop.quit(); });
+      [&loop](sdbus::Message&) { loop->quit(); });
   if (timeout) {
-    loop.after(*timeout, [&] {
+    loop->after(*timeout, [&] {
       in_time = false;
-      loop.quit();
+      loop->quit();
     });
   }
   while (true) {
@@ -44,7 +45,7 @@ Exit wait(Client& client, const std::string& name, std::optional<std::chrono::se
                 .hint = "devidctl status --explain " + name});
       return Exit::pending;
     }
-    const auto end = loop.run(client.connection());
+    const auto end = loop->run(client.connection());
     if (end == EventLoop::End::signal) return complain({.code = Errc::cancelled, .what = "no longer waiting"});
     if (end == EventLoop::End::disconnected)
       return complain({.code = Errc::internal, .what = "the system bus went away", .hint = "is dbus.service running?"});
