@@ -117,7 +117,7 @@ TEST_F(ADelivery, PutsNothingIntoADirectoryThatOthersRule) {
   fs::create_directories(directory_.path() / "open");
   fs::permissions(directory_.path() / "open", fs::perms(01777));
   fs::create_directory_symlink(place(), directory_.path() / "link");
-  std::ofstream(directory_.path() / "file");
+  const std::ofstream file(directory_.path() / "file");
   const struct {
     fs::path directory;
     const char* reason;

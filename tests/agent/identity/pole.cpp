@@ -229,7 +229,7 @@ Pole::End Pole::issue(JobKind kind, Error& error) {
 }
 
 /// What the next devidd finds: the record as it was last written.
-void Pole::restart(Record on_disk) {
+void Pole::restart(const Record& on_disk) {
   ++story_.power_cuts;
   off_ = false;
   situation_.record = parse_record(to_json(on_disk)).value_or(Record{});

@@ -71,7 +71,7 @@ class Pole {
   End ask(JobKind kind, Error& error);
   End any_failure(JobKind kind, Error& error);
   End issue(JobKind kind, Error& error);
-  void restart(Record on_disk);
+  void restart(const Record& on_disk);
   void forget_request();
 
   std::mt19937_64 engine_;
