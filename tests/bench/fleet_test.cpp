@@ -95,7 +95,7 @@ TEST(ThePeaks, AreThoseOutsideOfTheEnrollmentsAndTheOutage) {
   load[5] = 1000;             // an enrollment
   load[(6 * 60) + 5] = 1000;  // in the outage
   load[(12 * 60) + 59] = 12;  // in the hour after it
-  load[(13 * 60)] = 6;
+  load[13UL * 60] = 6;
   const Peaks found = peaks(load, options);
   EXPECT_NEAR(found.mean, 2, 0.05);
   EXPECT_NEAR(found.after_outage, 6, 0.1);
