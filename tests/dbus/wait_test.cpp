@@ -16,7 +16,8 @@ using testing::HasSubstr;
 
 class AWaitForACredential : public ::testing::Test {
  protected:
-  [[nodiscard]] std::future<Outcome> wait_beside(std::vector<std::string> arguments = {"wait", "gateway"}) const {
+  [[nodiscard]] std::future<Outcome> wait_beside(const std::vector<std::string>& arguments = {"wait",
+                                                                                              "gateway"}) const {
     return std::async(std::launch::async, [this, arguments] { return device_.ctl(arguments); });
   }
 
