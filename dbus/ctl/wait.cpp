@@ -23,14 +23,14 @@ bool has_valid_credential(const Properties& identity) {
 /// between two looks ends the next wait at once: the match is there before the first look.
 Exit wait(Client& client, const std::string& name, std::optional<std::chrono::seconds> timeout) {
   const auto loop = std::make_unique<EventLoop>();
-  bool in_time = true;
+  const auto is_over = std::make_unique<bool>(false);
   const auto match = client.connection().addMatch(
       "type='signal',sender='org.devid1',interface='org.freedesktop.DBus.Properties',member='PropertiesChanged',"
       "arg0='org.devid1.Identity'",
       [&loop](sdbus::Message&) { loop->quit(); });
   if (timeout) {
-    loop->after(*timeout, [&] {
-      in_time = false;
+    loop->after(*timeout, [&loop, &is_over] {
+      *is_over = true;
       loop->quit();
     });
   }
@@ -38,7 +38,7 @@ Exit wait(Client& client, const std::string& name, std::optional<std::chrono::se
     const auto identity = client.identity(name);
     if (!identity) return complain(identity.error());
     if (has_valid_credential(*identity)) return Exit::done;
-    if (!in_time) {
+    if (*is_over) {
       complain({.code = Errc::wrong_state,
                 .what = name + " has no valid credential yet",
                 .reason = text(*identity, "Reason"),
