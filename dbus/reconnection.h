@@ -42,10 +42,10 @@ class Reconnection {
  private:
   using Steady = std::chrono::steady_clock;
   struct Waiting {
-    std::optional<Time> failed_at;    ///< the attempt
-    Steady::time_point until;         ///< devidd stays so long
+    std::optional<Time> failed_at;  ///< the attempt
+    Steady::time_point until;       ///< devidd stays so long
     Steady::time_point not_before;  ///< the next attempt for this reason
-    unsigned tries = 0;               ///< for this reason, in a row
+    unsigned tries = 0;             ///< for this reason, in a row
     bool planned = false;
   };
 

@@ -42,9 +42,8 @@ std::string_view step_text(const Step& step) {
 
 /// What follows if that does not help.
 std::string ladder_text(const Step& step, const Profile& profile) {
-  std::string again =
-      fmt::format("after any failure it is tried again, after {} to {}, for good", duration_text(profile.retry.minimum),
-                  duration_text(longest_wait(profile.retry)));
+  std::string again = fmt::format("after any failure it is tried again, after {} to {}, for good",
+                                  duration_text(profile.retry.minimum), duration_text(longest_wait(profile.retry)));
   if (kind_of(step) == JobKind::enroll) return again;
   if (!profile.renewal.enroll_again)
     return "the profile forbids another enrollment with the IDevID (renewal.enroll_again); " + again;

@@ -71,6 +71,7 @@ TEST_F(AnInstallation, PutsEveryFileWhereADistributionExpectsIt) {
                   "share/dbus-1/interfaces/org.devid1.Manager.xml", "share/dbus-1/interfaces/org.devid1.Identity.xml",
                   "share/dbus-1/interfaces/org.devid1.Job.xml",                                    //
                   "share/doc/devid/examples/devid.toml", "share/doc/devid/examples/gateway.toml",  //
+                  "share/doc/devid/examples/plant.toml",                                           //
                   "share/man/man1/devidctl.1", "share/man/man5/devid.toml.5", "share/man/man8/devidd.8"));
   EXPECT_TRUE(fs::is_directory(root() / "etc/devid/identities.d")) << "devidd looks there, whatever the prefix is";
 }
